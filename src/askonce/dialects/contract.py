@@ -1,0 +1,98 @@
+"""What askonce must know of a provider's wire format: a value made of pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from askonce.frames import Event
+from askonce.model import NOTHING, Reason, Usage
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What one request says of itself, in words that every dialect shares."""
+
+    model: str = ""
+    stream: bool = False
+    """The caller reads an event stream."""
+    usage_asked: bool = True
+    """The caller's stream shows usage. False only where a dialect sends it on request."""
+    temperature: float | None = None
+    """None when it was left out."""
+    samples: bool = True
+    """The endpoint draws at random unless told otherwise; False for embeddings."""
+    effect: Reason | None = None
+    """State, effects or live data that make the call more than a function of its body."""
+
+
+def _same_url(path: str) -> str:
+    return path
+
+
+def _same_event(event: Event, facts: Facts) -> Event | None:  # noqa: ARG001 (a Dialect's `show`)
+    return event
+
+
+def _no_usage(answer: Json) -> Usage:  # noqa: ARG001 (a Dialect's `usage`)
+    return NOTHING
+
+
+def _no_request_for_usage(body: Json) -> Json | None:  # noqa: ARG001 (a Dialect's `ask_usage`)
+    return None
+
+
+def _never(event: Event) -> bool:  # noqa: ARG001 (a Dialect's `terminal`)
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How a request of several inputs is taken apart, and its answers put together."""
+
+    parts: Callable[[Json], list[Json]]
+    """One request for each input, in order; a request of one input in its one form."""
+    gather: Callable[[Json, Sequence[Json]], Json]
+    """The request for some of the parts."""
+    divide: Callable[[Json, Sequence[Json]], list[Json] | None]
+    """One answer for each of the parts that were asked for; None when the answer does not fit."""
+    join: Callable[[Sequence[Json]], Json]
+    """One answer from those of all parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One endpoint's wire format. All functions are pure and never change what they are given."""
+
+    name: str
+    matches: Callable[[str], bool]
+    """Whether a URL path belongs to this endpoint."""
+    facts: Callable[[str, Json], Facts]
+    """Read a request: URL path and body. Must not raise on any JSON object."""
+    flaw: Callable[[Json], Reason | None]
+    """Why a whole answer must not be kept (truncated, refused, filtered, empty, broken tool JSON);
+    None when it is good. Must not raise on any JSON object."""
+    whole: Callable[[Sequence[Event]], Json | None]
+    """Put a recorded stream together; None when it is not complete. A complete stream without usage
+    gives an answer without usage."""
+    events: Callable[[Json, Facts], Iterable[Event]]
+    """Tell a whole answer as a stream, with usage if `facts.usage_asked`."""
+    neutral: frozenset[str] = frozenset()
+    """Body fields proven to leave the answer as it is; every other field counts."""
+    neutral_query: frozenset[str] = frozenset()
+    """Query parameters that do not change the answer."""
+    endpoint: Callable[[str], str] = field(default=_same_url)
+    """The path that counts in the key; dialects with a path of their own for streams fold it."""
+    terminal: Callable[[Event], bool] = field(default=_never)
+    """Whether this event ends the stream. Where no such event exists, its end does."""
+    show: Callable[[Event, Facts], Event | None] = field(default=_same_event)
+    """What the caller should see of an upstream event; None to leave it out."""
+    usage: Callable[[Json], Usage] = field(default=_no_usage)
+    """Tokens of a whole answer, by `input`, `output` and `total`; empty when it does not say."""
+    ask_usage: Callable[[Json], Json | None] = field(default=_no_request_for_usage)
+    """A copy of a streaming request that asks for usage, or None when nothing need be asked."""
+    batching: Batching | None = None
+    """Set where each input of a request has an entry of its own."""

@@ -1,0 +1,116 @@
+"""The values everything else speaks of: requests, responses, entries, outcomes.
+
+Entries and outcomes are made on the path of every hit. They are msgspec Structs, which are made in
+a fifth of the time of a frozen dataclass (0.3 us against 1.8 for an entry).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+"""Header fields in order; names in lower case."""
+
+Usage: TypeAlias = Mapping[str, int]
+"""Tokens as the provider counted them, by `input`, `output` and `total`."""
+
+Versions: TypeAlias = Mapping[str, bytes]
+"""The version of each tag an answer depends on, as seen before the call was made."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call to a model, as it goes over the wire."""
+
+    method: str
+    url: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: a whole body, or the text of an event stream."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    streamed: bool = False
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A stored response with its facts, or an alias that points at one.
+
+    Times are seconds since the epoch; `expires` is None for an entry kept until it is evicted.
+    The body of an alias is the key of its target.
+    """
+
+    body: bytes
+    created: float
+    expires: float | None = None
+    kind: Literal["answer", "value", "alias"] = "answer"
+    status: int = 200
+    headers: Headers = ()
+    streamed: bool = False
+    dialect: str = ""
+    model: str = ""
+    usage: Usage = {}
+    tags: Versions = {}
+    unpinned: bool = False
+
+    def fresh(self, now: float) -> bool:
+        """Say whether this entry may be served at `now`."""
+        return self.expires is None or now < self.expires
+
+    @property
+    def response(self) -> Response:
+        """The stored response, as it came."""
+        return Response(self.status, self.headers, self.body, self.streamed)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a call was not answered from the cache or its answer not kept.
+
+    `code` is stable and short, for programs and metrics; `advice` says what to write instead.
+    """
+
+    code: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.advice}" if self.advice else self.code
+
+
+OutcomeKind: TypeAlias = Literal["hit", "miss", "bypass", "stale", "collapsed"]
+
+
+class Outcome(Struct):
+    """What happened to one call, and why. It is written until the call is settled.
+
+    `age` is in seconds, `key` in hexadecimal. `reason` is set on every bypass, and on a miss whose
+    answer was not kept. `unpinned` marks a model that has no temperature to set to 0.
+    """
+
+    kind: OutcomeKind
+    key: str = ""
+    reason: Reason | None = None
+    age: float = 0.0
+    dialect: str = ""
+    model: str = ""
+    usage: Usage = {}
+    tags: Versions = {}
+    unpinned: bool = False
+    stored: bool = False
+
+    @property
+    def hit(self) -> bool:
+        """True when no upstream call was made for this answer."""
+        return self.kind in ("hit", "stale", "collapsed")

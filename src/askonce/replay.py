@@ -1,0 +1,106 @@
+"""Tell a stored response the way its reader wants it: whole, or as a stream. Pure."""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF8
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from askonce import frames
+from askonce.dialects.contract import Dialect, Facts, Json
+from askonce.dialects.wire import decode_object, encode
+from askonce.frames import Event
+from askonce.model import Reason, Response
+
+KEPT_HEADERS = frozenset({"content-type", "x-request-id", "request-id", "openai-version"})
+"""The response headers that are stored. Others describe one connection, one account or one day."""
+
+
+# A byte order mark where an event could begin: for some readers it belongs to the first name.
+_MARK = re.compile(rb"(?:\A|[\r\n])" + BOM_UTF8)
+
+
+def status_reason(status: int) -> Reason:
+    """Say that a status is no answer."""
+    return Reason("status", f"the provider answered {status}")
+
+
+def is_terminal(dialect: Dialect, piece: bytes) -> bool:
+    """Say whether these bytes hold the event that ends a stream."""
+    try:
+        event = frames.read(piece)
+    except UnicodeDecodeError:
+        return False
+    return event is not None and dialect.terminal(event)
+
+
+def answer(dialect: Dialect, response: Response) -> Json | None:
+    """Return the whole answer of a response; None when it is incomplete or no JSON object."""
+    try:
+        if response.streamed:
+            if BOM_UTF8 in response.body and _MARK.search(response.body):
+                return None
+            return dialect.whole(list(frames.events(response.body)))
+        found: Any = orjson.loads(response.body)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def render(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
+    """Return the response as this reader wants it, or None when it does not hold what is asked."""
+    if not facts.stream:
+        return response if not response.streamed else _whole(dialect, response)
+    if response.streamed:
+        return _retold(response, show(dialect, frames.events(response.body), facts))
+    # Told again number by number: orjson, which `answer` reads with, would round the longest.
+    found = decode_object(response.body.decode("utf-8"))
+    return None if found is None else _retold(response, dialect.events(found, facts))
+
+
+def show(dialect: Dialect, stream: Iterable[Event], facts: Facts) -> Iterable[Event]:
+    """Leave out of a recorded stream what this reader did not ask for."""
+    return (seen for event in stream if (seen := dialect.show(event, facts)) is not None)
+
+
+def show_piece(dialect: Dialect, piece: bytes, facts: Facts) -> bytes:
+    """Do the same for one event's bytes on their way; what needs no change keeps its bytes."""
+    try:
+        event = frames.read(piece)
+    except UnicodeDecodeError:
+        return piece
+    if event is None:
+        return piece
+    seen = dialect.show(event, facts)
+    if seen is event:
+        return piece
+    return b"" if seen is None else frames.write(seen)
+
+
+def _whole(dialect: Dialect, response: Response) -> Response | None:
+    found = answer(dialect, response)
+    # A whole answer always says what it cost; a stream recorded without that cannot.
+    if found is None or not dialect.usage(found):
+        return None
+    return Response(
+        response.status,
+        _typed(response, "application/json"),
+        encode(found).encode(),
+    )
+
+
+def _retold(response: Response, stream: Iterable[Event]) -> Response:
+    return Response(
+        response.status,
+        _typed(response, "text/event-stream; charset=utf-8"),
+        frames.write_all(stream),
+        streamed=True,
+    )
+
+
+def _typed(response: Response, content_type: str) -> tuple[tuple[str, str], ...]:
+    others = tuple(header for header in response.headers if header[0] != "content-type")
+    return (("content-type", content_type), *others)
