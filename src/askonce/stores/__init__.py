@@ -1,0 +1,56 @@
+"""Where entries are kept, and how a URL opens it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from askonce.errors import ConfigError
+from askonce.stores.memory import Memory
+
+if TYPE_CHECKING:
+    from askonce.stores.contract import Store
+
+__all__ = ["Memory", "open_store"]
+
+SCHEMES = ("memory", "sqlite")
+
+_SHAPES = "memory://, sqlite:///answers.db (beside the program) or sqlite:////var/cache/answers.db"
+
+
+def open_store(url: str | None, *, memory: str | int = "64MB", disk: str | int = "1GB") -> Store:
+    """Open the store of a URL; nothing on disk is touched before its first use.
+
+    `memory://` is memory alone; `sqlite:///relative.db` and `sqlite:////absolute.db` are memory
+    over a file; an empty URL is memory over a file in the user's cache folder. `memory` and `disk`
+    bound the two in bytes. Where the file can never work, memory serves alone after one warning.
+    """
+    if not url:
+        return _over_file(_default_path(), memory, disk)
+    scheme, mark, rest = url.partition("://")
+    if not mark or scheme not in SCHEMES:
+        near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"{url!r} is not the URL of a store: {hint}Use {_SHAPES}")
+    if scheme == "memory":
+        if rest:
+            raise ConfigError(f"{url!r}: memory has no path, so write 'memory://'")
+        return Memory(memory)
+    if not rest.startswith("/") or rest == "/":
+        raise ConfigError(f"{url!r} names no file: use {_SHAPES}")
+    return _over_file(Path(rest[1:]), memory, disk)
+
+
+def _over_file(path: Path, memory: str | int, disk: str | int) -> Store:
+    # sqlite3 and what belongs to it are not imported for a cache in memory.
+    from askonce.stores.sqlite import SQLite
+    from askonce.stores.tiered import Tiered
+
+    return Tiered(Memory(memory), SQLite(path, limit=disk))
+
+
+def _default_path() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("askonce") / "answers.db"

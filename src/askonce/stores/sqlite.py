@@ -1,0 +1,181 @@
+"""Entries in one SQLite file, shared by any number of threads and processes."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from askonce import units
+from askonce.codec import decode, encode
+from askonce.model import NOTHING, Entry
+from askonce.stores import eviction, lockfile, tag_table
+from askonce.stores.connections import Connections
+from askonce.stores.contract import Found, Leases
+from askonce.stores.leases import FileLeases, RowLeases
+
+_FIND = "SELECT key, value, used FROM entries WHERE place = ?"
+_KEEP = "INSERT OR REPLACE INTO entries (place, used, expires, key, value) VALUES (?, ?, ?, ?, ?)"
+_USED = "UPDATE entries SET used = ? WHERE place = ?"
+_DROP = "DELETE FROM entries WHERE place = ? AND key = ?"
+_PAGE = "SELECT key, value FROM entries WHERE place >= ? AND key > ? ORDER BY place LIMIT ?"
+_GENERATION = "SELECT number FROM generation"
+_NEXT_GENERATION = "UPDATE generation SET number = random()"
+
+USED_AGAIN = 60.0
+"""Seconds within which an entry that is used once more is as recent as before."""
+MOST_USES = 4096
+"""Uses remembered until a put writes them down."""
+USES_PER_PUT = 16
+"""Uses that one put writes down, some 8 us each. Eviction writes down all of them first."""
+
+
+class SQLite:
+    """A store in one file, which survives kill -9; a power cut may cost the latest entries.
+
+    `limit` bounds the file. The log beside it takes up to 4 MB more, or an eighth of a small limit.
+    `busy` is how many seconds a call waits for the writes of others. Nothing is opened or made
+    before the first use. A file that was deleted or replaced is noticed within a second.
+    """
+
+    blocking = True
+
+    def __init__(
+        self,
+        path: str | Path,
+        limit: str | int = "1GB",
+        busy: float = 0.05,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._limit = units.size(limit)
+        self._clock = clock
+        self._database = Connections(Path(path), limit=self._limit, busy=busy, clock=clock)
+        self._written = 0
+        self._uses: dict[int, float] = {}
+        self.leases: Leases = (
+            FileLeases(self._database.lock_path)
+            if lockfile.AVAILABLE
+            else RowLeases(self._database, clock)
+        )
+
+    async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
+        """Look up entries that are alive, and the version of each tag, made now if it has none."""
+        return self._database.do(lambda database: self._get(database, keys, tags))
+
+    async def put(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep entries, all or none, in place of what their keys held."""
+        self._database.do(lambda database: self._put(database, entries))
+
+    async def forget(self, keys: Sequence[bytes]) -> int:
+        """Drop entries and say how many there were."""
+        return self._database.do(lambda database: self._forget(database, keys))
+
+    async def invalidate(self, tag: str) -> None:
+        """Let everything that carries this tag be dead from now on."""
+        self._database.do(lambda database: tag_table.renew(database, tag))
+
+    async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
+        """List entries that are alive in order of their keys, at most `limit` behind `after`."""
+        return self._database.do(lambda database: _scan(database, after, limit))
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    async def generation(self) -> int:
+        """Return a number that changes when any process forgets entries or begins a new file."""
+        row = self._database.do(lambda database: database.execute(_GENERATION).fetchone())
+        return int(row[0]) if row else 0
+
+    def _get(
+        self, database: sqlite3.Connection, keys: Sequence[bytes], tags: Collection[str]
+    ) -> Found:
+        entries = tuple([self._find(database, key) for key in keys])
+        if any(entry.tags for entry in entries if entry is not None):
+            entries = tag_table.alive(database, entries)
+        return Found(entries, tag_table.versions(database, tags) if tags else NOTHING)
+
+    def _find(self, database: sqlite3.Connection, key: bytes) -> Entry | None:
+        place = _place(key)
+        row = database.execute(_FIND, (place,)).fetchone()
+        if row is None or row[0] != key or not isinstance(row[1], bytes):
+            return None
+        now = self._clock()
+        if row[2] < now - USED_AGAIN and len(self._uses) < MOST_USES:
+            self._uses[place] = now
+        return decode(key, row[1])
+
+    def _put(self, database: sqlite3.Connection, entries: Mapping[bytes, Entry]) -> None:
+        now = self._clock()
+        rows = [
+            (_place(key), now, entry.expires, key, encode(key, entry))
+            for key, entry in entries.items()
+        ]
+        size = sum([len(row[4]) for row in rows])
+        if size > self._limit:
+            self._forget(database, list(entries))
+            return
+        if len(rows) == 1 and not self._uses:
+            database.execute(_KEEP, rows[0])
+        else:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(_KEEP, rows)
+            database.executemany(_USED, self._take_uses(USES_PER_PUT))
+            database.execute("COMMIT")
+        self._written += size
+        if self._written > eviction.slack(self._limit) // 2:
+            self._make_room(database, now)
+
+    def _make_room(self, database: sqlite3.Connection, now: float) -> None:
+        try:
+            database.execute("BEGIN IMMEDIATE")
+            database.executemany(_USED, self._take_uses(MOST_USES))
+            eviction.trim(database, self._limit, self._written, now)
+            database.execute("COMMIT")
+            eviction.give_back(database, self._limit)
+        except sqlite3.OperationalError:
+            # Another process writes. The entry is kept; the next put tries again.
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+        else:
+            self._written = 0
+
+    def _take_uses(self, most: int) -> list[tuple[float, int]]:
+        uses: list[tuple[float, int]] = []
+        with contextlib.suppress(KeyError):  # another thread took the last one
+            while self._uses and len(uses) < most:
+                place, when = self._uses.popitem()
+                uses.append((when, place))
+        return uses
+
+    def _forget(self, database: sqlite3.Connection, keys: Sequence[bytes]) -> int:
+        database.execute("BEGIN IMMEDIATE")
+        dropped = database.executemany(_DROP, [(_place(key), key) for key in keys]).rowcount
+        # Even if nothing was here: the near store of another process may hold one of them.
+        database.execute(_NEXT_GENERATION)
+        database.execute("COMMIT")
+        eviction.give_back(database, self._limit)
+        return max(dropped, 0)
+
+
+def _place(key: bytes) -> int:
+    """Return the first 63 bits of a key. Places have the order of keys."""
+    return int.from_bytes(key[:8].ljust(8, b"\0"), "big") >> 1
+
+
+def _scan(database: sqlite3.Connection, after: bytes, limit: int) -> list[tuple[bytes, Entry]]:
+    found: list[tuple[bytes, Entry]] = []
+    while len(found) < limit:
+        rows = database.execute(_PAGE, (_place(after), after, limit)).fetchall()
+        entries = tag_table.alive(database, [_read(*row) for row in rows])
+        found += [(row[0], it) for row, it in zip(rows, entries, strict=True) if it is not None]
+        if len(rows) < limit:
+            break
+        after = rows[-1][0]
+    return found[:limit]
+
+
+def _read(key: object, value: object) -> Entry | None:
+    return decode(key, value) if isinstance(key, bytes) and isinstance(value, bytes) else None

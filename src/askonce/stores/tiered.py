@@ -1,0 +1,167 @@
+"""A store in memory over a store that is shared: most hits never leave the process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from askonce.errors import StoreError
+from askonce.model import NOTHING, Entry, Versions
+from askonce.stores.breaker import Breaker
+from askonce.stores.contract import Found, Leases, Store
+from askonce.stores.memory import Memory
+from askonce.stores.places import Unsuitable
+
+T = TypeVar("T")
+
+BETWEEN_LOOKS = 1.0
+"""Seconds for which near may go on serving what another process has made far forget."""
+
+
+class Tiered:
+    """Memory (`near`) over a store that is larger or shared (`far`).
+
+    An entry with tags is served from near only if far says that its versions are current, so an
+    invalidation anywhere counts at once. What another process forgets is gone here within a second.
+    What another process puts in place of an entry is seen when near lets go of the older one.
+
+    While far fails, near serves what has no tags, new answers are kept in near, and far is tried
+    again once a second. If far can never work where it is (a network file system, a folder that
+    cannot be written) near takes its place, after one warning.
+    """
+
+    def __init__(
+        self, near: Memory, far: Store, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.blocking = far.blocking
+        self.leases: Leases | None = getattr(far, "leases", None)
+        self._near = near
+        self._far = far
+        self._clock = clock
+        self._breaker = Breaker(clock)
+        self._worked = False
+        self._alone = False
+        self._looked = float("-inf")
+        self._generation: int | None = None
+
+    async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
+        """Look up entries that are alive, and the version of each tag, made now if it has none.
+
+        StoreError only if tags are asked for and far cannot tell them.
+        """
+        self._near.check_open()
+        drops = await self._follow()
+        if self._alone:
+            return await self._near.get(keys, tags)
+        held = self._near.held(keys)
+        missing = [key for key, entry in zip(keys, held, strict=True) if entry is None]
+        names = {tag for entry in held if entry is not None for tag in entry.tags}
+        if not (missing or names or tags):
+            return Found(tuple(held), NOTHING)
+        try:
+            found = await self._ask(lambda: self._far.get(missing, names.union(tags)))
+        except StoreError:
+            if self._alone:
+                return await self._near.get(keys, tags)
+            if tags:
+                raise
+            return Found(tuple([e if e and not e.tags else None for e in held]), NOTHING)
+        dead = [k for k, e in zip(keys, held, strict=True) if e and not _alive(e, found.versions)]
+        if dead:
+            self._near.bury(dead)
+            return await self.get(keys, tags)
+        fetched = {k: e for k, e in zip(missing, found.entries, strict=True) if e is not None}
+        self._near.copy(fetched, drops)
+        entries = [fetched.get(k) if e is None else e for k, e in zip(keys, held, strict=True)]
+        asked = {tag: found.versions[tag] for tag in tags} if tags else NOTHING
+        return Found(tuple(entries), asked)
+
+    async def put(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep entries, all or none, in place of what their keys held.
+
+        StoreError if far failed; near keeps them all the same.
+        """
+        self._near.check_open()
+        drops = await self._follow()
+        try:
+            if self._breaker.may_ask():
+                await self._unless_alone(lambda: self._far.put(entries), None)
+        finally:
+            self._near.keep(entries, drops)
+
+    async def forget(self, keys: Sequence[bytes]) -> int:
+        """Drop entries and say how many there were."""
+        dropped = near = 0
+        try:
+            # First far: what a reader fetches from there meanwhile comes too late for near.
+            dropped = await self._unless_alone(lambda: self._far.forget(keys), 0)
+        finally:
+            near = self._near.drop(keys)
+        return max(dropped, near)
+
+    async def invalidate(self, tag: str) -> None:
+        """Let everything that carries this tag be dead from now on."""
+        await self._unless_alone(lambda: self._far.invalidate(tag), None)
+        await self._near.invalidate(tag)
+
+    async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
+        """List entries of far that are alive in order of their keys, at most `limit` of them."""
+        page = await self._unless_alone(lambda: self._far.scan(after, limit), None)
+        return await self._near.scan(after, limit) if page is None else page
+
+    async def close(self) -> None:
+        """Let go of both."""
+        try:
+            await self._far.close()
+        finally:
+            await self._near.close()
+
+    async def _follow(self) -> int:
+        """Drop from near what far was made to forget; return the number of drops until now."""
+        now = self._clock()
+        if now - self._looked >= BETWEEN_LOOKS and not self._alone:
+            self._looked = now
+            generation = getattr(self._far, "generation", None)
+            with contextlib.suppress(StoreError):
+                number = None if generation is None else await self._ask(generation)
+                if self._generation not in (None, number):
+                    self._near.clear()
+                self._generation = number
+        return self._near.drops
+
+    async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask far, unless it failed a moment ago."""
+        if not self._breaker.may_ask():
+            raise StoreError("the store failed a moment ago, and is not asked again yet")
+        return await self._try(ask)
+
+    async def _unless_alone(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        """Ask far, unless it can never work."""
+        self._near.check_open()
+        try:
+            return otherwise if self._alone else await self._try(ask)
+        except StoreError:
+            if not self._alone:
+                raise
+            return otherwise
+
+    async def _try(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            answer = await ask()
+        except StoreError as error:
+            if isinstance(error, Unsuitable) and not self._worked:
+                self._alone = True
+                logging.getLogger("askonce").warning("answers are kept in memory only: %s", error)
+            else:
+                self._breaker.failed(error)
+            raise
+        self._worked = True
+        self._breaker.worked()
+        return answer
+
+
+def _alive(entry: Entry, versions: Versions) -> bool:
+    return all(versions.get(tag) == seen for tag, seen in entry.tags.items())
