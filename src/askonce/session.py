@@ -1,0 +1,154 @@
+"""A cache at work in this process: its engine, opened at first use, and the options in force."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from askonce.blocking import run
+from askonce.engine import Engine
+from askonce.journal import Journal
+from askonce.model import Outcome
+from askonce.policy import Models, Options, Policy
+from askonce.stores import open_store
+from askonce.stores.contract import Store
+
+
+class Unset(Enum):
+    """Says "not given" where None means something."""
+
+    UNSET = "unset"
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What a `using` block changes of the options below it."""
+
+    ttl: float | None | Unset = UNSET
+    policy: Policy | None = None
+    tags: tuple[str, ...] = ()
+    tenant: str | None = None
+    refresh: bool | None = None
+    bypass: bool | None = None
+
+    def over(self, below: Options) -> Options:
+        """Lay this over other options. Tags add up; everything else replaces."""
+        policy = self.policy or below.policy
+        if self.ttl is not UNSET:
+            policy = replace(policy, ttl=self.ttl)
+        return replace(
+            below,
+            policy=policy,
+            tags=tuple(dict.fromkeys((*below.tags, *self.tags))),
+            tenant=below.tenant if self.tenant is None else self.tenant,
+            refresh=below.refresh if self.refresh is None else self.refresh,
+            bypass=below.bypass if self.bypass is None else self.bypass,
+        )
+
+    def beneath(self, inner: Overlay) -> Overlay:
+        """Merge with the overlay of an inner block."""
+        return Overlay(
+            ttl=self.ttl if inner.ttl is UNSET else inner.ttl,
+            policy=inner.policy or self.policy,
+            tags=tuple(dict.fromkeys((*self.tags, *inner.tags))),
+            tenant=self.tenant if inner.tenant is None else inner.tenant,
+            refresh=self.refresh if inner.refresh is None else inner.refresh,
+            bypass=self.bypass if inner.bypass is None else inner.bypass,
+        )
+
+
+class Session:
+    """What the surfaces share. Making one opens nothing; a forked child opens its own."""
+
+    def __init__(
+        self,
+        open_it: Callable[[], Store],
+        *,
+        options: Options,
+        models: Models | None = None,
+        clock: Callable[[], float] = time.time,
+        strict: bool = False,
+    ) -> None:
+        self.base = options
+        self.journal = Journal()
+        self._open_it = open_it
+        self._models = models
+        self._clock = clock
+        self._strict = strict
+        self._overlay: ContextVar[Overlay | None] = ContextVar("askonce_overlay", default=None)
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._engine: Engine | None = None
+        self._inherited: list[Engine] = []
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process."""
+        engine = self._engine
+        if engine is not None and self._pid == os.getpid():
+            return engine
+        return self._open()
+
+    def _open(self) -> Engine:
+        pid = os.getpid()
+        if self._engine is not None and self._pid != pid:
+            # Whoever held these locks stayed behind in the parent. The parent's engine is kept
+            # unused: closing its files here would drop the locks the parent holds on them.
+            self._lock = threading.Lock()
+            self.journal.after_fork()
+            self._inherited.append(self._engine)
+            self._engine = None
+        with self._lock:
+            if self._engine is None:
+                store = self._open_it()
+                self._engine = Engine(
+                    store,
+                    self.journal,
+                    leases=getattr(store, "leases", None),
+                    models=self._models,
+                    clock=self._clock,
+                    strict=self._strict,
+                )
+                self._pid = pid
+            return self._engine
+
+    def options(self, below: Options) -> Options:
+        """Return the options in force here: `below`, changed by the `using` blocks around us."""
+        overlay = self._overlay.get()
+        return below if overlay is None else overlay.over(below)
+
+    @contextmanager
+    def using(self, overlay: Overlay) -> Iterator[None]:
+        """Put an overlay in force for the calls of this context."""
+        outer = self._overlay.get()
+        token = self._overlay.set(overlay if outer is None else outer.beneath(overlay))
+        try:
+            yield
+        finally:
+            self._overlay.reset(token)
+
+    def note(self, outcome: Outcome) -> None:
+        """Take note of a call."""
+        self.journal.note(outcome)
+
+    def close(self) -> None:
+        """Close the store. The next call opens it again."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None and self._pid == os.getpid():
+            run(engine.store.close())
+
+
+def opener(url: str | None, *, memory: str | int, disk: str | int) -> Callable[[], Store]:
+    """Return what opens the store of a URL; a wrong URL is a ConfigError now, not later."""
+    open_store(url, memory=memory, disk=disk)
+    return lambda: open_store(url, memory=memory, disk=disk)
