@@ -1,0 +1,292 @@
+"""What people hold: one cache for clients, transports, functions and hand-made calls."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Self, TypeVar, overload
+
+from askonce import keys, units
+from askonce.blocking import run
+from askonce.colours import THREADS
+from askonce.dialects.plain import PLAIN
+from askonce.errors import ConfigError
+from askonce.journal import EventName, Hook, Stats
+from askonce.model import Entry, Outcome
+from askonce.policy import Models, Options, Policy
+from askonce.session import UNSET, Overlay, Session, Unset, opener
+from askonce.stores.contract import Store
+from askonce.surfaces import objects
+
+ClientT = TypeVar("ClientT")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+class Cache:
+    """A cache for calls to language models.
+
+    `Cache()` keeps answers in memory over SQLite in the user's cache folder, or where the
+    environment variable ASKONCE_URL says; `Cache("memory://")`, `Cache("sqlite:///answers.db")`.
+    A `Store` may be given in place of a URL. Making a cache opens nothing; the first call does.
+
+    `ttl` is how long answers are kept ("24h", seconds, or None for no expiry; a week by default),
+    `tenant` says whose data it is, `memory` and `disk` bound the tiers in bytes. With `strict` a
+    failing store raises StoreError instead of letting the call go on without it.
+    """
+
+    def __init__(
+        self,
+        url: str | Store | None = None,
+        *,
+        ttl: str | float | None | Unset = UNSET,
+        policy: Policy | None = None,
+        tenant: str = "",
+        models: Models | None = None,
+        memory: str | int = "64MB",
+        disk: str | int = "1GB",
+        strict: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if url is None:
+            url = os.environ.get("ASKONCE_URL")
+        if isinstance(url, str | None):
+            open_it = opener(url, memory=units.size(memory), disk=units.size(disk))
+        else:
+            store = url
+            open_it = lambda: store  # noqa: E731 (a store that was made elsewhere)
+        self.session = Session(
+            open_it,
+            options=_overlay(ttl=ttl, policy=policy, tenant=tenant).over(Options()),
+            models=models,
+            clock=clock,
+            strict=strict,
+        )
+        self._asked: dict[str, Any] = {}
+
+    # Surfaces. Each is imported when it is used first, so that none costs those who do without.
+
+    def wrap(
+        self,
+        client: ClientT,
+        *,
+        policy: Policy | None = None,
+        ttl: str | float | None | Unset = UNSET,
+        tags: Iterable[str] = (),
+    ) -> ClientT:
+        """Cache the calls of an OpenAI or Anthropic client, in place, and return it.
+
+        Types, exceptions, streams, retries and timeouts stay as they are.
+        """
+        from askonce.surfaces.clients import wrap
+
+        return wrap(client, self.session, self._options(policy=policy, ttl=ttl, tags=tags))
+
+    def transport(
+        self,
+        inner: Any,
+        *,
+        policy: Policy | None = None,
+        ttl: str | float | None | Unset = UNSET,
+        tags: Iterable[str] = (),
+    ) -> Any:
+        """Return a transport for an httpx2 or httpx client, blocking or async, around `inner`."""
+        from askonce.surfaces.http import CachingTransport
+
+        options = self._options(policy=policy, ttl=ttl, tags=tags)
+        return CachingTransport(inner, self.session, options)
+
+    @overload
+    def __call__(self, function: FunctionT, /) -> FunctionT: ...
+
+    @overload
+    def __call__(
+        self,
+        /,
+        *,
+        ttl: str | float | None | Unset = UNSET,
+        policy: Policy | None = None,
+        tags: Iterable[str] = (),
+        version: str | int = "",
+        code: bool = False,
+    ) -> Callable[[FunctionT], FunctionT]: ...
+
+    def __call__(
+        self,
+        function: Any = None,
+        /,
+        *,
+        ttl: str | float | None | Unset = UNSET,
+        policy: Policy | None = None,
+        tags: Iterable[str] = (),
+        version: str | int = "",
+        code: bool = False,
+    ) -> Any:
+        """Cache a function, coroutine, generator or async generator by its arguments.
+
+        Arguments and results are JSON, dataclasses, pydantic models or TypedDicts; results other
+        than JSON need the function's return annotation. `version` is part of the key, and with
+        `code=True` so is the function's own code.
+        """
+        from askonce.surfaces.functions import cached, code_version
+
+        options = self._options(policy=policy, ttl=ttl, tags=tags)
+
+        def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
+            parts = f"{version}/{code_version(target)}" if code else str(version)
+            return cached(target, self.session, options, parts)
+
+        return decorate if function is None else decorate(function)
+
+    def ask(self, prompt: str, model: str, *, client: Any = None, **parameters: Any) -> Any:
+        """Ask a model one question at temperature 0: `(text, from_cache)`.
+
+        Without `client`, the model's official client is made from its environment variables. With
+        an async client the result must be awaited. Other parameters go to the call.
+        """
+        from askonce.surfaces import asking
+
+        if client is None:
+            name = "anthropic" if model.rpartition("/")[2].startswith("claude") else "openai"
+            client = self._asked.get(name) or asking.default_client(model)
+            self._asked[name] = client
+        self.wrap(client)
+        models = self.session.engine.models
+        said = asking.ask(client, prompt, model, models, parameters)
+        if isinstance(said, str):
+            return asking.Answer(said, self._from_cache())
+
+        async def later() -> asking.Answer:
+            return asking.Answer(await said, self._from_cache())
+
+        return later()
+
+    def _from_cache(self) -> bool:
+        return self.last is not None and self.last.hit
+
+    # For people who make the call themselves
+
+    def get(self, **request: Any) -> Any:
+        """Return what was put for an equal request, a new object each time; None if nothing was.
+
+        Raises Ambiguous for a request that is not JSON.
+        """
+        session = self.session
+        options = session.options(session.base)
+        key = keys.value_key("request", request, tenant=options.tenant)
+        engine = session.engine
+        entry = None if options.refresh or options.bypass else run(engine.find(key, options))
+        if entry is None:
+            session.note(Outcome("miss", key=key.hex(), dialect=PLAIN.name))
+            return None
+        session.note(engine.outcome_of(key, entry))
+        return objects.read(entry.body)
+
+    def put(self, response: Any, **request: Any) -> None:
+        """Keep a response for `get`: JSON, or an object of the OpenAI or Anthropic SDK.
+
+        Raises Ambiguous for a request that is not JSON, TypeError for such a response.
+        """
+        options = self.session.options(self.session.base)
+        key = keys.value_key("request", request, tenant=options.tenant)
+        run(self.session.engine.keep(key, PLAIN, objects.write(response), options, THREADS))
+
+    # Control
+
+    def using(
+        self,
+        *,
+        ttl: str | float | None | Unset = UNSET,
+        tags: Iterable[str] = (),
+        policy: Policy | None = None,
+        tenant: str | None = None,
+        refresh: bool | None = None,
+        bypass: bool | None = None,
+    ) -> AbstractContextManager[None]:
+        """Change how calls in this block are treated.
+
+        `refresh` calls upstream and keeps the new answer; `bypass` leaves the cache out. Tasks made
+        inside inherit it, plain threads do not: give those `contextvars.copy_context().run`.
+        """
+        overlay = _overlay(ttl, policy, tenant, tags, refresh=refresh, bypass=bypass)
+        return self.session.using(overlay)
+
+    @property
+    def last(self) -> Outcome | None:
+        """The outcome of the last call made in this context."""
+        return self.session.journal.last
+
+    def recording(self) -> AbstractContextManager[list[Outcome]]:
+        """Collect the outcomes of all calls of this block, from every thread and task."""
+        return self.session.journal.recording()
+
+    def on(self, event: EventName, hook: Hook) -> None:
+        """Call `hook` at each "hit", "miss", "bypass", "stale", "collapsed" or "trouble"."""
+        self.session.journal.on(event, hook)
+
+    def stats(self) -> Stats:
+        """Count the calls since this cache was made, by how they ended."""
+        return self.session.journal.stats()
+
+    def forget(self, *names: str | bytes | Outcome) -> int:
+        """Drop entries by key, as `cache.last.key` shows it, or by outcome; return how many."""
+        found = [name.key if isinstance(name, Outcome) else name for name in names]
+        return run(self.session.engine.store.forget([_key(name) for name in found]))
+
+    def invalidate(self, *, tag: str) -> None:
+        """Make everything that depends on a tag dead, in one step, in every process."""
+        run(self.session.engine.store.invalidate(tag))
+
+    def entries(self) -> Iterable[tuple[bytes, Entry]]:
+        """Go through all entries that are alive, in order of their keys."""
+        after = b""
+        while page := run(self.session.engine.store.scan(after)):
+            yield from page
+            after = page[-1][0]
+
+    def close(self) -> None:
+        """Close files and connections. A later call opens them again."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
+
+    def _options(
+        self,
+        *,
+        policy: Policy | None,
+        ttl: str | float | None | Unset,
+        tags: Iterable[str],
+    ) -> Options:
+        return _overlay(ttl, policy, None, tags).over(self.session.base)
+
+
+def _overlay(
+    ttl: str | float | None | Unset = UNSET,
+    policy: Policy | None = None,
+    tenant: str | None = None,
+    tags: Iterable[str] = (),
+    *,
+    refresh: bool | None = None,
+    bypass: bool | None = None,
+) -> Overlay:
+    if isinstance(tags, str):
+        raise ConfigError(f"tags must be a list of names: write tags=[{tags!r}]")
+    if policy is not None and not isinstance(policy, Policy):
+        raise ConfigError(f"{policy!r} is not a policy: use Policy(ttl=..., sampled=...)")
+    lifetime = ttl if isinstance(ttl, Unset) else units.seconds(ttl)
+    return Overlay(lifetime, policy, tuple(tags), tenant, refresh, bypass)
+
+
+def _key(name: str | bytes) -> bytes:
+    try:
+        key = name if isinstance(name, bytes) else bytes.fromhex(name)
+    except ValueError:
+        key = b""
+    if len(key) != keys.LENGTH:
+        raise ConfigError(f"{name!r} is not a key: use its 40 hexadecimal digits")
+    return key

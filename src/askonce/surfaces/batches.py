@@ -1,0 +1,162 @@
+"""Requests of several inputs: each input is looked up by itself, and only the missing are asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from askonce import replay
+from askonce.blocking import run
+from askonce.colours import TASKS, THREADS, Colour
+from askonce.dialects.contract import Json
+from askonce.engine import Hit, Ticket
+from askonce.model import NOTHING, Outcome, Reason, Response
+from askonce.plans import Plan
+from askonce.surfaces.exchange import Exchange
+
+
+def blocking(exchange: Exchange, inner: Any) -> Any:
+    """Answer a batch from a thread."""
+    batch = Batch(exchange)
+    run(batch.begin(THREADS))
+    if not batch.tickets:
+        return batch.answer()
+    try:
+        response = inner.handle_request(batch.outgoing())
+        if not 200 <= response.status_code < 300:
+            return batch.passed(response)
+        response.read()
+    except BaseException as error:
+        batch.failed(error)
+        raise
+    if run(batch.settle(response, THREADS)):
+        return batch.answer(response)
+    return inner.handle_request(exchange.request)
+
+
+async def tasks(exchange: Exchange, inner: Any) -> Any:
+    """Answer a batch from a task."""
+    batch = Batch(exchange)
+    await batch.begin(TASKS)
+    if not batch.tickets:
+        return batch.answer()
+    try:
+        response = await inner.handle_async_request(batch.outgoing())
+        if not 200 <= response.status_code < 300:
+            return batch.passed(response)
+        await response.aread()
+    except BaseException as error:
+        batch.failed(error)
+        raise
+    if await batch.settle(response, TASKS):
+        return batch.answer(response)
+    return await inner.handle_async_request(exchange.request)
+
+
+class Batch:
+    """One request of several inputs: what was found, and leave to ask for the rest."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        batching = exchange.plan.dialect.batching
+        assert batching is not None
+        self._batching = batching
+        self._exchange = exchange
+        self._answers: dict[bytes, Json] = {}
+        self._found: list[Outcome] = []
+        self.tickets: dict[bytes, Ticket] = {}
+
+    async def begin(self, colour: Colour) -> None:
+        """Look all inputs up, and take leave to ask for those that are missing."""
+        exchange, journey = self._exchange, self._exchange.journey
+        wanted: dict[bytes, Plan] = {part.key: part for part in exchange.plan.parts}
+        if journey is not None:
+            self.tickets = {key: held for key in wanted if (held := journey.tickets.get(key))}
+            journey.alias = None
+        asked = {key: part for key, part in wanted.items() if key not in self.tickets}
+        turns: dict[bytes, Hit | Ticket] = {}
+        if asked:
+            turns = await exchange.engine.begin_all(asked, colour, exchange.patience)
+        for key, turn in turns.items():
+            if isinstance(turn, Hit):
+                self._answers[key] = orjson.loads(turn.response.body)
+                self._found.append(turn.outcome)
+            else:
+                self.tickets[key] = turn
+                if journey is not None:
+                    journey.hold(turn)
+
+    def _missing(self) -> list[Plan]:
+        wanted = {part.key: part for part in self._exchange.plan.parts}
+        return [part for key, part in wanted.items() if key in self.tickets]
+
+    def outgoing(self) -> Any:
+        """Return the request for the missing inputs, each once, in their order."""
+        bodies = [part.body for part in self._missing()]
+        body = self._batching.gather(self._exchange.plan.body, bodies)
+        return self._exchange.asking(orjson.dumps(body))
+
+    async def settle(self, response: Any, colour: Colour) -> bool:
+        """Keep each part of the answer; False when the answer does not fit the request."""
+        exchange, missing = self._exchange, self._missing()
+        head = exchange.head(response)
+        whole = replay.answer(exchange.plan.dialect, Response(200, (), response.content))
+        parts = whole and self._batching.divide(whole, [part.body for part in missing])
+        if not parts:
+            self.failed(None)
+            return False
+        for plan, part in zip(missing, parts, strict=True):
+            ticket = self.tickets[plan.key]
+            if exchange.journey is not None:
+                exchange.journey.let_go(ticket)
+            body = orjson.dumps(part)
+            await exchange.engine.settle(ticket, Response(200, head.headers, body), colour)
+            self._answers[plan.key] = part
+        return True
+
+    def passed(self, response: Any) -> Any:
+        """Hand on a response that is no answer."""
+        self.failed(None)
+        reason = replay.status_reason(response.status_code)
+        self._exchange.note(self._outcome(reason))
+        return response
+
+    def failed(self, error: BaseException | None) -> None:
+        """Give the tickets back, unless the journey keeps them for another attempt."""
+        if self._exchange.journey is None:
+            for ticket in self.tickets.values():
+                failed = error is None or isinstance(error, Exception)
+                self._exchange.engine.release(ticket, failed=failed)
+        self._exchange.note(self._outcome(Reason("failed", "the batch was not answered")))
+
+    def answer(self, response: Any = None) -> Any:
+        """Return the answers of all inputs, in order, as one response."""
+        exchange = self._exchange
+        joined = self._batching.join([self._answers[part.key] for part in exchange.plan.parts])
+        exchange.note(self._outcome(None))
+        status = "hit" if response is None else f"fwd=partial; stored={len(self.tickets)}"
+        headers = [] if response is None else list(exchange.head(response).headers)
+        headers = [item for item in headers if item[0] != "content-type"]
+        headers += [("content-type", "application/json"), ("cache-status", f"askonce; {status}")]
+        stream = exchange.family.ByteStream(orjson.dumps(joined))
+        return exchange.respond(200, headers, stream, {})
+
+    def _outcome(self, reason: Reason | None) -> Outcome:
+        plan = self._exchange.plan
+        return Outcome(
+            "miss" if self.tickets else "hit",
+            reason=reason,
+            age=max((found.age for found in self._found), default=0.0),
+            dialect=plan.dialect.name,
+            model=plan.facts.model,
+            usage=_total(self._found) if not self.tickets else NOTHING,
+            stored=reason is None,
+        )
+
+
+def _total(outcomes: list[Outcome]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for outcome in outcomes:
+        for name, count in outcome.usage.items():
+            total[name] = total.get(name, 0) + count
+    return total

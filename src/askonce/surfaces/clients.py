@@ -1,0 +1,136 @@
+"""The client surface: an official SDK client, cached in place.
+
+A client is hooked in three places, all on the object itself: the transports of its HTTP client find
+and keep answers; its `request` spans the SDK's own retries; `copy` and `with_options` hand the
+hooks on. Private names of the SDKs are touched in this module and in `create` only.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from askonce.errors import ConfigError
+from askonce.policy import Options
+from askonce.session import Session
+from askonce.surfaces import create
+from askonce.surfaces.http import CachingTransport
+from askonce.surfaces.journey import Journey, current
+
+ClientT = TypeVar("ClientT")
+
+
+def wrap(client: ClientT, session: Session, options: Options) -> ClientT:
+    """Cache a client of the OpenAI or Anthropic SDK, or of one built alike, in place.
+
+    Returns the same object. Wrapping twice with one cache changes nothing more.
+    """
+    sdk: Any = client
+    http = getattr(sdk, "_client", None)
+    if http is None or not hasattr(http, "_transport") or not callable(_get(sdk, "request")):
+        raise ConfigError(
+            f"{type(client).__qualname__} is not a client that wrap knows; give its HTTP client "
+            "transport=cache.transport(inner), or decorate your own function with @cache"
+        )
+    if getattr(sdk.request, "askonce_session", None) is session:
+        return client
+    _cache_transports(http, session, options)
+    _span_retries(sdk, session, options)
+    _hand_on(sdk, session, options)
+    create.hook(sdk, session, options)
+    return client
+
+
+def _get(thing: Any, name: str) -> Any:
+    return getattr(thing, name, None)
+
+
+def _cache_transports(http: Any, session: Session, options: Options) -> None:
+    """Put the cache around every transport, also in the mounts: with a proxy they do the work.
+
+    They act only on calls of a wrapped client; others may share the HTTP client.
+    """
+
+    def cached(inner: Any) -> Any:
+        layer = inner
+        while isinstance(layer, CachingTransport):
+            if layer.session is session:
+                return inner
+            layer = layer.inner
+        return CachingTransport(inner, session, options, armed_only=True)
+
+    http._transport = cached(http._transport)
+    for pattern, transport in http._mounts.items():
+        if transport is not None:
+            http._mounts[pattern] = cached(transport)
+
+
+def _span_retries(sdk: Any, session: Session, options: Options) -> None:
+    original = sdk.request
+    hooked = _async_request if inspect.iscoroutinefunction(original) else _blocking_request
+    request = hooked(original, session, options)
+    request.askonce_session = session  # type: ignore[attr-defined]
+    sdk.request = request
+
+
+def _blocking_request(
+    original: Callable[..., Any], session: Session, options: Options
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
+        if call.method.lower() != "post":
+            return original(cast_to, call, *arguments, **named)
+        journey = Journey(session, options, create.pending.get())
+        token = current.set(journey)
+        problem: BaseException | None = None
+        try:
+            return original(cast_to, call, *arguments, **named)
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            current.reset(token)
+            journey.finish(problem)
+
+    return request
+
+
+def _async_request(
+    original: Callable[..., Any], session: Session, options: Options
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    async def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
+        if call.method.lower() != "post":
+            return await original(cast_to, call, *arguments, **named)
+        journey = Journey(session, options, create.pending.get())
+        token = current.set(journey)
+        problem: BaseException | None = None
+        try:
+            return await original(cast_to, call, *arguments, **named)
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            current.reset(token)
+            journey.finish(problem)
+
+    return request
+
+
+def _hand_on(sdk: Any, session: Session, options: Options) -> None:
+    for name in ("copy", "with_options"):
+        original = _get(sdk, name)
+        if original is not None:
+            setattr(sdk, name, _wrapping(original, session, options))
+
+
+def _wrapping(
+    original: Callable[..., Any], session: Session, options: Options
+) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def copy(*arguments: Any, **named: Any) -> Any:
+        return wrap(original(*arguments, **named), session, options)
+
+    return copy

@@ -1,0 +1,192 @@
+"""One HTTP request on its way through the cache: all of the transport that has no colour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from askonce import replay
+from askonce.colours import Colour
+from askonce.engine import PATIENCE, Hit, Ticket
+from askonce.model import Headers, Outcome, Request, Response
+from askonce.plans import Plan
+from askonce.session import Session
+from askonce.streams import Reader
+from askonce.surfaces.families import Family
+from askonce.surfaces.journey import Journey
+from askonce.tape import Source, Tape
+
+# They describe the bytes as they came over one connection; the body given out is decoded.
+_CONNECTION_HEADERS = frozenset(
+    {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
+)
+
+
+def read_request(request: Any) -> Request | None:
+    """Read a request of either family; None when its body is a stream that was not read."""
+    try:
+        body = request.content
+    except RuntimeError:  # RequestNotRead, of either family
+        return None
+    headers = tuple((name.lower(), value) for name, value in request.headers.multi_items())
+    return Request(request.method.upper(), str(request.url), headers, bytes(body))
+
+
+class Exchange:
+    """One request, its plan, and what to do with the answer."""
+
+    def __init__(
+        self, session: Session, journey: Journey | None, family: Family, request: Any, plan: Plan
+    ) -> None:
+        self.session = session
+        self.engine = session.engine
+        self.journey = journey
+        self.family = family
+        self.request = request
+        self.plan = plan
+        timeout = request.extensions.get("timeout") or {}
+        self.patience: float = timeout.get("read") or PATIENCE
+
+    async def begin(self, colour: Colour) -> Hit | Ticket:
+        """Ask the engine, or go on with the ticket of an earlier attempt."""
+        journey = self.journey
+        if journey is not None:
+            journey.plans(self.plan)
+            held = journey.held(self.plan)
+            if held is not None:
+                return held
+        turn = await self.engine.begin(self.plan, colour, self.patience)
+        if journey is not None:
+            if isinstance(turn, Ticket):
+                journey.hold(turn)
+            elif journey.alias is not None and turn.reader is None:
+                await self.engine.learn(journey.alias, self.plan.key, colour)
+        return turn
+
+    def outgoing(self, ticket: Ticket) -> Any:
+        """Return the request to send: the caller's own, or one that also asks for usage."""
+        body = self.engine.asking_usage(ticket.plan, self.request.url.host, self.request.content)
+        if body is None:
+            return self.request
+        return self.asking(body)
+
+    def asking(self, body: bytes) -> Any:
+        """Return the caller's request with another body."""
+        headers = [
+            (name, value)
+            for name, value in self.request.headers.multi_items()
+            if name.lower() != "content-length"
+        ]
+        return self.family.Request(
+            self.request.method,
+            self.request.url,
+            headers=headers,
+            content=body,
+            extensions=self.request.extensions,
+        )
+
+    # What came back
+
+    def passed(self, ticket: Ticket, response: Any) -> Any:
+        """Hand on a response that is no answer. The SDK may try again."""
+        ticket.outcome.reason = replay.status_reason(response.status_code)
+        self.failed(ticket, None)
+        return response
+
+    def failed(self, ticket: Ticket, error: BaseException | None) -> None:
+        """End an attempt without an answer. Within a journey its ticket is kept for the next."""
+        if self.journey is None:
+            self.engine.release(ticket, failed=error is None or isinstance(error, Exception))
+        self.note(ticket.outcome)
+
+    async def settle(self, ticket: Ticket, response: Any, colour: Colour) -> None:
+        """Settle a whole answer that was read."""
+        await self._settle(ticket, self.head(response), response.content, colour)
+        self.note(ticket.outcome)
+
+    def whole(self, response: Any) -> Any:
+        """Return the response for the caller, its body read and decoded."""
+        stream = self.family.ByteStream(response.content)
+        return self.respond(response.status_code, _kept(response), stream, response.extensions)
+
+    def recorded(self, ticket: Ticket, response: Any, source: Source, colour: Colour) -> Any:
+        """Return a response that is recorded while the caller, and others, read it."""
+        head = self.head(response)
+        tape = Tape(
+            source,
+            terminal=lambda piece: replay.is_terminal(ticket.plan.dialect, piece),
+            settle=lambda body: self._settle(ticket, head, body, colour),
+            abandon=lambda failed: self.engine.release(ticket, failed=failed),
+        )
+        tape.attach()
+        if self.journey is not None:
+            self.journey.let_go(ticket)
+        if ticket.flight is not None:
+            ticket.flight.begin_stream(tape, head)
+        self.note(ticket.outcome)
+        reader = Reader(tape, colour, leading=True, patience=self.patience)
+        return self.respond(
+            response.status_code, _kept(response), self._shared(reader), response.extensions
+        )
+
+    def replay(self, hit: Hit) -> Any:
+        """Return the cached answer as a response."""
+        self.note(hit.outcome)
+        status = "collapsed" if hit.reader is not None else "hit"
+        headers = [
+            *hit.response.headers,
+            ("cache-status", f"askonce; {status}"),
+            ("age", str(int(hit.outcome.age))),
+        ]
+        if hit.reader is not None:
+            return self.respond(hit.response.status, headers, self._shared(hit.reader), {})
+        stream = self.family.ByteStream(hit.response.body)
+        headers.append(("content-length", str(len(hit.response.body))))
+        return self.respond(hit.response.status, headers, stream, {})
+
+    def _shared(self, reader: Reader) -> Any:
+        plan = self.plan
+        return self.family.SharedStream(reader, plan.dialect, plan.facts, self.request)
+
+    def respond(self, status: int, headers: Any, stream: Any, extensions: Any) -> Any:
+        """Make a response of the caller's HTTP library."""
+        # A stream, not `content`: else the client has no `elapsed` to give.
+        return self.family.Response(
+            status, headers=headers, stream=stream, extensions=extensions, request=self.request
+        )
+
+    async def _settle(self, ticket: Ticket, head: Response, body: bytes, colour: Colour) -> None:
+        response = Response(head.status, head.headers, body, head.streamed)
+        alias = None if self.journey is None else self.journey.alias
+        if self.journey is not None:
+            self.journey.let_go(ticket)
+        await self.engine.settle(ticket, response, colour, alias=alias)
+
+    def head(self, response: Any) -> Response:
+        """The status of a response and the headers that are stored."""
+        headers: Headers = tuple(
+            (name.lower(), value)
+            for name, value in response.headers.multi_items()
+            if name.lower() in replay.KEPT_HEADERS
+        )
+        return Response(response.status_code, headers, b"", is_stream(response))
+
+    def note(self, outcome: Outcome) -> None:
+        """Take note of a call: of the whole journey's, once, if there is one."""
+        if self.journey is None:
+            self.session.note(outcome)
+        else:
+            self.journey.outcome = outcome
+
+
+def is_stream(response: Any) -> bool:
+    """Say whether a response is an event stream."""
+    kind: str = response.headers.get("content-type", "")
+    return kind.lower().startswith("text/event-stream")
+
+
+def _kept(response: Any) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, value in response.headers.multi_items()
+        if name.lower() not in _CONNECTION_HEADERS
+    ]

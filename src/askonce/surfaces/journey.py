@@ -1,0 +1,53 @@
+"""One SDK call over all its attempts: what the client's hook and the transport under it share."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+from askonce.engine import Ticket
+from askonce.model import Outcome
+from askonce.plans import Plan
+from askonce.policy import Options
+from askonce.session import Session
+
+
+class Journey:
+    """Carries a call's ticket across the SDK's retries, and learns the call's key on the way."""
+
+    def __init__(self, session: Session, options: Options, alias: bytes | None = None) -> None:
+        self.session = session
+        self.options = options
+        self.alias = alias
+        self.tickets: dict[bytes, Ticket] = {}
+        self.outcome: Outcome | None = None
+        self._key: bytes | None = None
+
+    def plans(self, plan: Plan) -> None:
+        """See one request of this call. Only a call of one single key may have an alias."""
+        if self._key is not None and self._key != plan.key:
+            self.alias = None
+        self._key = plan.key
+
+    def hold(self, ticket: Ticket) -> None:
+        """Keep a ticket for the next attempt, until it is settled."""
+        self.tickets[ticket.plan.key] = ticket
+
+    def held(self, plan: Plan) -> Ticket | None:
+        """Return the ticket that an earlier attempt of the same request left."""
+        return self.tickets.get(plan.key)
+
+    def let_go(self, ticket: Ticket) -> None:
+        """Leave a ticket to whoever settles it."""
+        self.tickets.pop(ticket.plan.key, None)
+
+    def finish(self, error: BaseException | None) -> None:
+        """End the call: tickets that are still held are given back."""
+        while self.tickets:
+            _, ticket = self.tickets.popitem()
+            ticket.engine.release(ticket, failed=error is None or isinstance(error, Exception))
+        if self.outcome is not None:
+            self.session.note(self.outcome)
+
+
+current: ContextVar[Journey | None] = ContextVar("askonce_journey", default=None)
+"""The journey of the SDK call being made in this context."""

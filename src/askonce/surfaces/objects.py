@@ -1,0 +1,40 @@
+"""What `Cache.put` is given and `Cache.get` returns: JSON, or objects of the official SDKs."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import orjson
+
+# Only these are built from a name in an entry: classes that do nothing but hold fields.
+_KNOWN = ("openai.types.", "anthropic.types.")
+
+
+def write(response: Any) -> bytes:
+    """Write a response. Raises TypeError for what is neither JSON nor an SDK object."""
+    kind = type(response)
+    if kind.__module__.startswith(_KNOWN) and hasattr(response, "to_dict"):
+        value = response.to_dict(mode="json")
+        return orjson.dumps({"value": value, "module": kind.__module__, "class": kind.__qualname__})
+    try:
+        return orjson.dumps({"value": response})
+    except TypeError as error:
+        raise TypeError(
+            f"a {kind.__qualname__} cannot be kept: put JSON or an OpenAI or Anthropic object"
+        ) from error
+
+
+def read(body: bytes) -> Any:
+    """Read a response back."""
+    stored = orjson.loads(body)
+    module = stored.get("module")
+    if module is None:
+        return stored["value"]
+    if not f"{module}.".startswith(_KNOWN):
+        return None
+    try:
+        kind: Any = getattr(importlib.import_module(module), stored["class"])
+    except (ImportError, AttributeError):
+        return None
+    return kind.construct(**stored["value"])
