@@ -1,0 +1,1 @@
+"""The commands of `askonce`, one module for each group."""

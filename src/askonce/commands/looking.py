@@ -1,0 +1,276 @@
+"""`askonce stats`, `ls` and `show`: what a store holds."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import heapq
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from askonce.commands import answers, terminal
+from askonce.commands.amounts import age, counted, moment, size
+from askonce.commands.opening import (
+    NothingFoundError,
+    Place,
+    add_url,
+    entries,
+    opened,
+    place,
+    the_one,
+)
+from askonce.commands.terminal import say, say_json, tell
+from askonce.model import Entry
+
+SHOWN = 12
+"""Digits of a key in a list: two keys out of a million share them once in 500 stores."""
+
+
+def add(commands: Any) -> None:
+    """Add these commands to the parser."""
+    stats = commands.add_parser("stats", help="say what the store holds")
+    add_url(stats)
+    stats.add_argument("--json", action="store_true", help="one JSON object")
+    stats.set_defaults(run=run_stats)
+
+    ls = commands.add_parser("ls", help="list entries, the newest first")
+    add_url(ls)
+    ls.add_argument("--model", metavar="NAME", help="of this model only; gpt-4* is a pattern")
+    ls.add_argument(
+        "--limit", type=_limit, default=50, metavar="N", help="at most N (default 50); 0 for all"
+    )
+    ls.add_argument("--json", action="store_true", help="one JSON object on each line")
+    ls.set_defaults(run=run_ls)
+
+    show = commands.add_parser("show", help="show one entry, whole")
+    add_url(show)
+    show.add_argument("key", metavar="KEY", help="a key, or as much of it as is unique")
+    show.add_argument("--json", action="store_true", help="one JSON object")
+    show.set_defaults(run=run_show)
+
+
+def _limit(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def is_of(entry: Entry, model: str | None) -> bool:
+    """Say whether an entry is of a model, given by its name or as a shell pattern."""
+    return model is None or fnmatchcase(entry.model.lower(), model.lower())
+
+
+def facts(key: bytes, entry: Entry) -> dict[str, Any]:
+    """Everything known of an entry but its answer."""
+    return {
+        "key": key.hex(),
+        "model": entry.model,
+        "dialect": entry.dialect,
+        "kind": entry.kind,
+        "created": entry.created,
+        "expires": entry.expires,
+        "bytes": len(entry.body),
+        "streamed": entry.streamed,
+        "unpinned": entry.unpinned,
+        "usage": dict(entry.usage),
+        "tags": sorted(entry.tags),
+    }
+
+
+# stats
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a store holds, added up."""
+
+    entries: int = 0
+    aliases: int = 0
+    bytes: int = 0
+    tokens: int = 0
+    tagged: int = 0
+    expired: int = 0
+    streamed: int = 0
+    unpinned: int = 0
+    oldest: float | None = None
+    newest: float | None = None
+    dialects: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+
+    def count(self, entry: Entry, now: float) -> None:
+        """Add one entry."""
+        if entry.kind == "alias":
+            self.aliases += 1
+            return
+        self.entries += 1
+        self.bytes += len(entry.body)
+        self.tokens += entry.usage.get("total", 0)
+        self.tagged += bool(entry.tags)
+        self.expired += not entry.fresh(now)
+        self.streamed += entry.streamed
+        self.unpinned += entry.unpinned
+        self.oldest = min(entry.created, self.oldest or entry.created)
+        self.newest = max(entry.created, self.newest or entry.created)
+        self.dialects[entry.dialect] += 1
+        self.models[entry.model] += 1
+
+
+def run_stats(arguments: argparse.Namespace) -> int:
+    """Say what the store holds; 1 when it holds nothing."""
+    found, now, totals = place(arguments.url), time.time(), Totals()
+    with opened(found) as store:
+        for _, entry in entries(store, "counting"):
+            totals.count(entry, now)
+    file = sum(map(_on_disk, (found.path, found.path.with_name(f"{found.path.name}-wal"))))
+    if arguments.json:
+        say_json({"path": str(found.path), "file_bytes": file, **dataclasses.asdict(totals)})
+    else:
+        for line in _as_text(totals, found, file, now):
+            say(line)
+    return 0 if totals.entries else 1
+
+
+def _on_disk(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _as_text(totals: Totals, found: Place, file: int, now: float) -> list[str]:
+    special = [
+        f"{count:,} {name}"
+        for name, count in (
+            ("streamed", totals.streamed),
+            ("tagged", totals.tagged),
+            ("unpinned", totals.unpinned),
+            ("expired", totals.expired),
+        )
+        if count
+    ]
+    lines = [
+        f"store     {found.path} ({size(file)})",
+        f"entries   {totals.entries:,}" + (f" ({', '.join(special)})" if special else ""),
+        f"aliases   {totals.aliases:,}",
+        f"answers   {size(totals.bytes)}",
+        f"tokens    {totals.tokens:,}: what each hit once more does not buy",
+    ]
+    if totals.oldest is not None and totals.newest is not None:
+        lines += [
+            f"oldest    {moment(totals.oldest)} ({age(now - totals.oldest)} ago)",
+            f"newest    {moment(totals.newest)} ({age(now - totals.newest)} ago)",
+        ]
+    for title, counts in (("DIALECT", totals.dialects), ("MODEL", totals.models)):
+        rows = [(f"{count:,}", terminal.plain(name) or "-") for name, count in counts.most_common()]
+        if rows:
+            lines += ["", *terminal.table(("ENTRIES", title), rows, right=(0,))]
+    return lines
+
+
+# ls
+
+
+def run_ls(arguments: argparse.Namespace) -> int:
+    """List entries; 1 when there are none."""
+    found, now = place(arguments.url), time.time()
+    with opened(found) as store:
+        listed = (
+            (key, entry)
+            for key, entry in entries(store, "listing")
+            if entry.kind != "alias" and is_of(entry, arguments.model)
+        )
+        # One more than is shown tells whether there are more.
+        rows = _newest(listed, arguments.limit + 1) if arguments.limit else _all(listed)
+    if not rows:
+        of = f" of {arguments.model}" if arguments.model else ""
+        raise NothingFoundError(f"{found.path} holds no entries{of}")
+    shown = rows[: arguments.limit or None]
+    if arguments.json:
+        for row in shown:
+            say_json(row)
+    else:
+        header = ("KEY", "AGE", "EXPIRES", "MODEL", "DIALECT", "SIZE", "ANSWER")
+        for line in terminal.table(header, [_cells(row, now) for row in shown], right=(1, 2, 5)):
+            say(line)
+    if len(rows) > len(shown):
+        tell(f"the newest {len(shown):,} are shown: --limit 0 lists all")
+    return 0
+
+
+def _newest(listed: Iterable[tuple[bytes, Entry]], most: int) -> list[dict[str, Any]]:
+    """Hold no more entries than are shown: there may be a million."""
+    found = heapq.nlargest(most, listed, key=lambda pair: pair[1].created)
+    return [_row(key, entry) for key, entry in found]
+
+
+def _all(listed: Iterable[tuple[bytes, Entry]]) -> list[dict[str, Any]]:
+    rows = [_row(key, entry) for key, entry in listed]
+    return sorted(rows, key=lambda row: float(row["created"]), reverse=True)
+
+
+def _row(key: bytes, entry: Entry) -> dict[str, Any]:
+    return {**facts(key, entry), "answer": answers.first_words(entry)}
+
+
+def _cells(row: dict[str, Any], now: float) -> tuple[str, ...]:
+    return (
+        row["key"][:SHOWN],
+        age(now - row["created"]),
+        _left(row["expires"], now),
+        terminal.cut(terminal.plain(row["model"]), 24),
+        row["dialect"],
+        size(row["bytes"]),
+        row["answer"],
+    )
+
+
+def _left(expires: float | None, now: float) -> str:
+    if expires is None:
+        return "never"
+    return f"in {age(expires - now)}" if expires > now else "expired"
+
+
+# show
+
+
+def run_show(arguments: argparse.Namespace) -> int:
+    """Show one entry; 1 when there is none."""
+    now = time.time()
+    with opened(place(arguments.url)) as store:
+        key, entry = the_one(store, arguments.key)
+    answer = answers.whole(entry)
+    if arguments.json:
+        say_json({**facts(key, entry), "headers": entry.headers, "answer": answer})
+        return 0
+    usage = ", ".join(f"{counted(count, name + ' token')}" for name, count in entry.usage.items())
+    expires = "never" if entry.expires is None else moment(entry.expires)
+    for name, value in (
+        ("key", key.hex()),
+        ("model", terminal.plain(entry.model)),
+        ("dialect", entry.dialect),
+        ("created", f"{moment(entry.created)} ({age(now - entry.created)} ago)"),
+        ("expires", f"{expires} ({_left(entry.expires, now)})" if entry.expires else expires),
+        ("size", size(len(entry.body)) + (", recorded as a stream" if entry.streamed else "")),
+        ("usage", usage),
+        ("tags", ", ".join(sorted(map(terminal.plain, entry.tags)))),
+        ("unpinned", "yes: the model has no temperature to set to 0" if entry.unpinned else ""),
+    ):
+        if value:
+            say(f"{name:<10}{value}")
+    say()
+    say(_pretty(answer))
+    return 0
+
+
+def _pretty(answer: Any) -> str:
+    if isinstance(answer, str):
+        return "\n".join(map(_harmless, answer.split("\n")))
+    return _harmless(json.dumps(answer, indent=2, ensure_ascii=False), kept="\n")
+
+
+def _harmless(text: str, kept: str = "\t") -> str:
+    return "".join(letter for letter in text if letter.isprintable() or letter in kept)

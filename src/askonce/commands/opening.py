@@ -1,0 +1,132 @@
+"""The store that a command works on, and the entries in it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from askonce import keys
+from askonce.blocking import run
+from askonce.commands.terminal import Progress
+from askonce.errors import ConfigError
+from askonce.model import Entry
+from askonce.stores import open_store
+from askonce.stores.sqlite import SQLite
+
+UNBOUNDED = "1000000GB"
+"""A command must evict nothing: how large the file may grow is the programs' affair."""
+
+BUSY = 5.0
+"""Seconds to wait for the writes of others; nobody's call waits for a command."""
+
+_PREFIX = re.compile(r"[0-9a-f]{1,40}")
+
+
+class NothingFoundError(Exception):
+    """There is nothing to show or to do. The message says where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The file that holds a store, and who says so."""
+
+    path: Path
+    url: str
+    said_by: str
+
+
+def add_url(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told its store."""
+    parser.add_argument(
+        "--url",
+        help="the store, such as sqlite:///answers.db (default: ASKONCE_URL, or else the file "
+        "in your cache folder)",
+    )
+
+
+def place(url: str | None) -> Place:
+    """Find the file of a store. Raises ConfigError for a wrong URL, and for one without a file."""
+    said_by = "--url"
+    if url is None:
+        url, said_by = os.environ.get("ASKONCE_URL"), "ASKONCE_URL"
+    open_store(url)  # opens nothing yet, but knows a wrong URL
+    if not url:
+        import platformdirs
+
+        path = platformdirs.user_cache_path("askonce") / "answers.db"
+        return Place(path, f"sqlite:///{path}", "default")
+    if url.startswith("memory:"):
+        raise ConfigError(
+            "memory:// lives and ends with its program, so no command can see it; "
+            "use --url sqlite:///answers.db"
+        )
+    return Place(Path(url.removeprefix("sqlite:///")), url, said_by)
+
+
+@contextmanager
+def opened(found: Place, *, begin: bool = False) -> Iterator[SQLite]:
+    """Open a store. Unless `begin`, NothingFoundError where there is none yet."""
+    if not begin and not found.path.exists():
+        raise NothingFoundError(
+            f"there is no cache at {found.path} yet: the first cached call makes it, "
+            "and --url names another one"
+        )
+    store = SQLite(found.path, limit=UNBOUNDED, busy=BUSY)
+    try:
+        yield store
+    finally:
+        run(store.close())
+
+
+def entries(store: SQLite, what: str) -> Iterator[tuple[bytes, Entry]]:
+    """Go through all entries and aliases, in order of their keys, with a bar that says how far.
+
+    Keys are digests, spread evenly, so their first bytes say which part is done.
+    """
+    after, seen = b"", 0
+    with Progress(what) as progress:
+        while page := run(store.scan(after)):
+            yield from page
+            after, seen = page[-1][0], seen + len(page)
+            progress.at(int.from_bytes(after[:4], "big") / 2**32, f"{seen:,} entries")
+
+
+def starting_with(store: SQLite, prefix: str, most: int = 5) -> list[tuple[bytes, Entry]]:
+    """List the first answers whose keys begin with these hexadecimal digits."""
+    digits = prefix.strip().lower()
+    if not _PREFIX.fullmatch(digits):
+        raise ConfigError(f"{prefix!r} is not a key: use hexadecimal digits, as `askonce ls` shows")
+    first = int(digits.ljust(2 * keys.LENGTH, "0"), 16)
+    after = (first - 1).to_bytes(keys.LENGTH, "big") if first else b""
+    found: list[tuple[bytes, Entry]] = []
+    while page := run(store.scan(after, 50)):
+        for key, entry in page:
+            if not key.hex().startswith(digits):
+                return found
+            if entry.kind != "alias":
+                found.append((key, entry))
+                if len(found) == most:
+                    return found
+        after = page[-1][0]
+    return found
+
+
+def the_one(store: SQLite, prefix: str) -> tuple[bytes, Entry]:
+    """Return the only answer whose key begins so.
+
+    Raises NothingFoundError if there is none, ConfigError if there are several.
+    """
+    found = starting_with(store, prefix)
+    if not found:
+        raise NothingFoundError(
+            f"no entry has a key that begins with {prefix}: `askonce ls` lists them"
+        )
+    if len(found) > 1:
+        some = ", ".join(key.hex()[: max(12, len(prefix) + 2)] for key, _ in found)
+        raise ConfigError(f"several keys begin with {prefix} ({some}): give more digits")
+    return found[0]
