@@ -1,0 +1,385 @@
+"""Flights: one upstream call for everybody who asks the same at once, and nobody waits in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from askonce import Cache
+from askonce.testing.fake_script import Reply
+
+QUESTION = {"model": "gpt-4o", "temperature": 0, "messages": [{"role": "user", "content": "Why?"}]}
+CROWD = 1000
+
+
+def text_of(stream):
+    return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+
+
+@pytest.fixture
+def client(upstream, cache):
+    return cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+
+
+def waiting(cache, count, *, timeout=20.0):
+    """Wait until this many callers follow the one flight in the air."""
+    gate = threading.Event()
+    deadline = timeout / 0.01
+    while deadline > 0:
+        flights = list(cache.session.engine.flights._flying.values())
+        if flights and len(flights[0].bell._listeners) >= count:
+            return
+        gate.wait(0.01)
+        deadline -= 1
+    raise AssertionError("the followers did not come")
+
+
+def test_a_thousand_threads_make_one_call(client, upstream, cache):
+    with upstream.held() as hold, ThreadPoolExecutor(CROWD) as pool:
+        calls = [pool.submit(client.chat.completions.create, **QUESTION) for _ in range(CROWD)]
+        waiting(cache, CROWD - 1)
+        hold.release()
+        answers = [call.result() for call in calls]
+    assert upstream.calls == 1
+    assert len({answer.id for answer in answers}) == 1
+    stats = cache.stats()
+    assert (stats.miss, stats.collapsed) == (1, CROWD - 1)
+
+
+def test_a_thousand_tasks_make_one_call(upstream, cache):
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+            with upstream.held() as hold:
+                calls = [
+                    asyncio.ensure_future(client.chat.completions.create(**QUESTION))
+                    for _ in range(CROWD)
+                ]
+                await asyncio.to_thread(waiting, cache, CROWD - 1)
+                hold.release()
+            return await asyncio.gather(*calls)
+
+    answers = asyncio.run(main())
+    assert upstream.calls == 1
+    assert len({answer.id for answer in answers}) == 1
+
+
+PROCESS = """
+import json, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from openai import OpenAI
+from askonce import Cache
+
+base, url, count, call = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
+client = Cache(url).wrap(OpenAI(base_url=base + "/v1", api_key="k", max_retries=0))
+client.chat.completions
+print("ready", flush=True)
+sys.stdin.readline()
+with ThreadPoolExecutor(count) as pool:
+    calls = [pool.submit(client.chat.completions.create, **call) for _ in range(count)]
+    print(json.dumps([made.result().id for made in calls]), flush=True)
+"""
+
+
+def processes(upstream, url, number, threads):
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", PROCESS, upstream.url, url, str(threads), json.dumps(QUESTION)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(number)
+    ]
+
+
+def finish(process):
+    with process:
+        return json.loads(process.stdout.readline())
+
+
+def test_eight_processes_make_one_call(upstream, url):
+    crowd = processes(upstream, url, 8, 125)
+    for process in crowd:
+        assert process.stdout.readline() == "ready\n"
+    with upstream.held() as hold:
+        for process in crowd:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        upstream.wait_for_calls(1)
+        hold.release()
+        ids = {made for process in crowd for made in finish(process)}
+    assert len(ids) == 1
+    assert upstream.calls == 1
+
+
+def test_a_leader_killed_with_9_frees_its_flight_at_once(upstream, url):
+    leader, follower = processes(upstream, url, 2, 1)
+    for process in (leader, follower):
+        assert process.stdout.readline() == "ready\n"
+    with upstream.held() as hold:
+        leader.stdin.write("go\n")
+        leader.stdin.flush()
+        upstream.wait_for_calls(1)
+        follower.stdin.write("go\n")
+        follower.stdin.flush()
+        os.kill(leader.pid, signal.SIGKILL)
+        with leader:
+            leader.wait()
+        upstream.wait_for_calls(2)
+        hold.release()
+        assert len(finish(follower)) == 1
+    assert upstream.calls == 2
+
+
+def test_a_failing_leader_hands_its_error_to_nobody_and_lets_all_go_at_once(
+    client, upstream, cache
+):
+    failing, answering = threading.Event(), threading.Event()
+
+    def script(request):
+        if request.number == 1:
+            failing.wait(20)
+            return Reply(status=500, error="the leader's own trouble")
+        answering.wait(20)
+        return None
+
+    upstream.script = script
+    with ThreadPoolExecutor(50) as pool:
+        calls = [pool.submit(client.chat.completions.create, **QUESTION) for _ in range(50)]
+        waiting(cache, 49)
+        failing.set()
+        upstream.wait_for_calls(50)
+        answering.set()
+        failed = [call.exception() for call in calls if call.exception() is not None]
+    assert len(failed) == 1
+    assert isinstance(failed[0], openai.InternalServerError)
+
+
+def test_a_cancelled_leader_frees_its_flight_and_one_of_the_others_leads(upstream, cache):
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0) as made:
+            client = cache.wrap(made)
+            with upstream.held() as hold:
+                leader = asyncio.create_task(client.chat.completions.create(**QUESTION))
+                await asyncio.to_thread(upstream.wait_for_calls, 1)
+                others = [
+                    asyncio.create_task(client.chat.completions.create(**QUESTION))
+                    for _ in range(20)
+                ]
+                await asyncio.to_thread(waiting, cache, 20)
+                leader.cancel()
+                await asyncio.to_thread(upstream.wait_for_calls, 2)
+                await asyncio.to_thread(waiting, cache, 19)
+                hold.release()
+            with pytest.raises(asyncio.CancelledError):
+                await leader
+            return await asyncio.gather(*others)
+
+    answers = asyncio.run(main())
+    assert len({answer.id for answer in answers}) == 1
+    assert upstream.calls == 2
+
+
+def test_a_follower_leaves_at_its_own_read_timeout_and_calls_itself(upstream, cache):
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+    hurried = client.with_options(timeout=0.2)
+    first = threading.Event()
+
+    def script(request):
+        if request.number == 1:
+            first.wait(20)
+
+    upstream.script = script
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(client.chat.completions.create, **QUESTION)
+        upstream.wait_for_calls(1)
+        assert hurried.chat.completions.create(**QUESTION).id.endswith("2")
+        first.set()
+        slow.result()
+
+
+def test_a_follower_of_a_stream_gets_the_frames_so_far_and_then_live_ones(client, upstream, cache):
+    with upstream.held(after_frames=3) as hold, ThreadPoolExecutor(1) as pool:
+        leader = client.chat.completions.create(stream=True, **QUESTION)
+        first = [next(leader), next(leader)]
+        follower = client.chat.completions.create(stream=True, **QUESTION)
+        assert cache.last.kind == "collapsed"
+        assert [next(follower), next(follower)] == first
+        rest = pool.submit(list, follower)
+        hold.release()
+        assert [*first, *rest.result()] == [*first, *leader]
+    assert upstream.calls == 1
+
+
+def test_two_streams_on_one_thread_never_wait_for_each_other(client, upstream):
+    one = client.chat.completions.create(stream=True, **QUESTION)
+    two = client.chat.completions.create(stream=True, **QUESTION)
+    next(one)
+    assert text_of(two)
+    assert text_of(one)
+    assert upstream.calls == 1
+
+
+def test_a_whole_read_on_the_thread_that_holds_the_stream_does_not_wait(client, upstream):
+    stream = client.chat.completions.create(
+        stream=True, stream_options={"include_usage": True}, **QUESTION
+    )
+    next(stream)
+    whole = client.chat.completions.create(**QUESTION)
+    assert whole.choices[0].message.content.endswith(text_of(stream))
+    assert whole.usage.total_tokens
+    assert upstream.calls == 1
+
+
+def test_a_blocking_call_on_the_loop_that_holds_a_stream_calls_upstream(upstream, cache):
+    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+            stream = await client.chat.completions.create(stream=True, **QUESTION)
+            await anext(stream)
+            said = text_of(blocking.chat.completions.create(stream=True, **QUESTION))
+            rest = [chunk async for chunk in stream]
+            return said, rest
+
+    said, rest = asyncio.run(main())
+    assert said
+    assert rest
+    assert upstream.calls == 2
+
+
+def test_threads_follow_a_stream_that_a_loop_leads_and_tasks_one_that_a_thread_leads(
+    upstream, cache
+):
+    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+            stream = await client.chat.completions.create(stream=True, **QUESTION)
+            follower = await asyncio.to_thread(
+                lambda: text_of(blocking.chat.completions.create(stream=True, **QUESTION))
+            )
+            led = "".join([c.choices[0].delta.content or "" async for c in stream if c.choices])
+            other = {**QUESTION, "seed": 1}
+            leading = blocking.chat.completions.create(stream=True, **other)
+            follows = await client.chat.completions.create(stream=True, **other)
+            said = "".join([c.choices[0].delta.content or "" async for c in follows if c.choices])
+            return follower, led, said, text_of(leading)
+
+    follower, led, said, leading = asyncio.run(main())
+    assert follower == led
+    assert said == leading
+    assert upstream.calls == 2
+
+
+def test_the_upstream_goes_on_while_one_reader_is_left_and_closes_with_the_last(client, upstream):
+    with upstream.held(after_frames=2) as hold:
+        leader = client.chat.completions.create(stream=True, **QUESTION)
+        next(leader)
+        follower = client.chat.completions.create(stream=True, **QUESTION)
+        leader.close()
+        hold.release()
+        assert text_of(follower)
+    assert text_of(client.chat.completions.create(stream=True, **QUESTION))
+    assert upstream.calls == 1
+
+
+def test_a_cancelled_task_takes_nothing_from_those_who_read_along(upstream, cache):
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+
+            async def read(stream):
+                return [chunk async for chunk in stream]
+
+            with upstream.held(after_frames=2) as hold:
+                leading = await client.chat.completions.create(stream=True, **QUESTION)
+                await anext(leading)
+                follows = await client.chat.completions.create(stream=True, **QUESTION)
+                task = asyncio.create_task(read(leading))
+                other = asyncio.create_task(read(follows))
+                await asyncio.sleep(0)
+                await asyncio.to_thread(upstream.wait_for_calls, 1)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+                hold.release()
+                return await other
+
+    assert len(asyncio.run(main())) > 2
+    assert upstream.calls == 1
+
+
+def test_a_follower_of_a_lost_stream_gets_the_connection_error(client, upstream):
+    upstream.script = lambda request: Reply("one two three four five six", cut_after=3)
+    with upstream.held(after_frames=2) as hold:
+        leader = client.chat.completions.create(stream=True, **QUESTION)
+        next(leader)
+        follower = client.chat.completions.create(stream=True, **QUESTION)
+        next(follower)
+        hold.release()
+        with pytest.raises(openai.APIConnectionError):
+            list(leader)
+        with pytest.raises(openai.APIConnectionError):
+            list(follower)
+    assert upstream.calls == 1
+
+
+def test_a_collected_stream_frees_its_flight(client, upstream, cache):
+    stream = client.chat.completions.create(stream=True, **QUESTION)
+    next(stream)
+    assert len(cache.session.engine.flights) == 1
+    del stream
+    gc.collect()
+    assert len(cache.session.engine.flights) == 0
+    assert text_of(client.chat.completions.create(stream=True, **QUESTION))
+    assert upstream.calls == 2
+
+
+def test_batches_that_share_inputs_never_hold_what_the_other_waits_for(client, upstream):
+    words = [f"word {number}" for number in range(30)]
+
+    def embed(turn):
+        batch = words[turn:] + words[:turn]
+        return client.embeddings.create(model="text-embedding-3-small", input=batch)
+
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(embed, range(30)))
+    vectors = {tuple(item.embedding) for answer in answers for item in answer.data}
+    assert len(vectors) == 30
+    asked = [word for request in upstream.requests for word in request.json["input"]]
+    assert sorted(asked) == sorted(words)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_child_opens_its_own(upstream, url):
+    cache = Cache(url, strict=True)
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    client.chat.completions.create(**QUESTION)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            client.chat.completions.create(**QUESTION)
+            os.write(write, cache.last.kind.encode())
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert os.read(read, 10) == b"hit"
+    client.chat.completions.create(**QUESTION)
+    assert cache.last.kind == "hit"
+    assert upstream.calls == 1

@@ -1,0 +1,340 @@
+"""Any function, cached by its arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import enum
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypedDict
+
+import pytest
+from pydantic import BaseModel
+
+from askonce import Cache, Policy
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
+    y: float = 0.0
+
+
+class City(BaseModel):
+    name: str
+    founded: datetime.date
+
+
+class Row(TypedDict):
+    name: str
+    size: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def test_a_function_runs_once_for_equal_arguments(cache):
+    calls = []
+
+    @cache
+    def double(number, *, times=1):
+        calls.append(number)
+        return number * 2 * times
+
+    assert double(2) == double(number=2) == double(2, times=1) == 4
+    assert double(3) == 6
+    assert calls == [2, 3]
+    assert cache.last.kind == "miss"
+    assert double.__name__ == "double"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, "1"),
+        (1, True),
+        ([1, 2], [2, 1]),
+        ([1, [2]], [[1], 2]),
+        ({"a": 1}, [["a", 1]]),
+        (["list", 1], [1]),
+        ("red", Colour.RED),
+        (Point(1), {"x": 1, "y": 0.0}),
+        (Point(1), Point(2)),
+        ("2024-01-01", datetime.date(2024, 1, 1)),
+        ({1, 2}, [1, 2]),
+        (City(name="Rome", founded="2000-01-01"), City(name="Rome", founded="2000-01-02")),
+        (b"a", "YQ=="),
+    ],
+)
+def test_arguments_that_differ_have_other_keys(cache, one, other):
+    @cache
+    def same(value):
+        return 1
+
+    assert same.key(one) != same.key(other)
+    assert same.key(one) == same.key(one)
+
+
+def test_map_order_and_whole_floats_make_no_difference(cache):
+    @cache
+    def same(value):
+        return 1
+
+    assert same.key({"a": 1, "b": 2}) == same.key({"b": 2, "a": 1})
+    assert same.key(0) == same.key(0.0)
+
+
+def test_results_come_back_as_their_annotated_type(cache):
+    @cache
+    def city() -> City:
+        return City(name="Rome", founded="2000-01-01")
+
+    @cache
+    def points() -> list[Point]:
+        return [Point(1, 2.5)]
+
+    @cache
+    def row() -> Row:
+        return {"name": "a", "size": 1}
+
+    @cache
+    def pair() -> tuple[int, str]:
+        return 1, "a"
+
+    for function in (city, points, row, pair):
+        assert function() == function()
+        assert cache.last.kind == "hit", function.__name__
+
+
+def test_a_hit_is_an_object_of_its_own(cache):
+    @cache
+    def table():
+        return {"rows": [1]}
+
+    table()["rows"].append(2)
+    table()["rows"].append(3)
+    assert table() == {"rows": [1]}
+
+
+def test_a_result_that_would_come_back_as_something_else_is_not_kept(cache, caplog):
+    @cache
+    def pair():
+        return (1, 2)
+
+    assert pair() == pair() == (1, 2)
+    assert cache.last.kind == "miss"
+    assert "annotate the return type" in cache.last.reason.advice
+    assert "annotate the return type" in caplog.text
+
+
+def test_an_argument_without_a_value_is_a_bypass_that_names_the_fix(cache, caplog):
+    @cache
+    def call(thing):
+        return 1
+
+    assert call(object()) == 1
+    assert cache.last.kind == "bypass"
+    assert "pydantic" in cache.last.reason.advice
+    assert "pydantic" in caplog.text
+
+
+def test_what_a_function_raises_is_passed_on_and_not_kept(cache):
+    calls = []
+
+    @cache
+    def fail():
+        calls.append(1)
+        raise KeyError("mine")
+
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            fail()
+    assert len(calls) == 2
+    assert cache.last.reason.code == "raised"
+
+
+def test_versions_and_code_are_part_of_the_key_when_asked(cache):
+    def first():
+        return 1
+
+    def second():
+        return 2
+
+    first.__qualname__ = second.__qualname__ = "same"
+    assert cache(first).key() == cache(second).key()
+    assert cache(version="1")(first).key() != cache(version="2")(first).key()
+    assert cache(code=True)(first).key() != cache(code=True)(second).key()
+    assert cache(code=True)(first).key() == cache(code=True)(first).key()
+
+
+def test_time_to_live_and_tags_of_a_decorator(tmp_path):
+    now = [0.0]
+    cache = Cache("memory://", clock=lambda: now[0])
+    calls = []
+
+    @cache(ttl="1d", tags=["doc:1"])
+    def read():
+        calls.append(1)
+        return len(calls)
+
+    assert read() == read() == 1
+    now[0] = 86_400
+    assert read() == 2
+    cache.invalidate(tag="doc:1")
+    assert read() == read() == 3
+
+
+def test_a_policy_that_caches_nothing_caches_nothing(cache):
+    calls = []
+
+    @cache(policy=Policy(enabled=False))
+    def live():
+        calls.append(1)
+        return 1
+
+    live()
+    live()
+    assert len(calls) == 2
+    assert cache.last.reason.code == "policy"
+
+
+def test_threads_that_call_at_once_run_the_function_once(cache):
+    started, gate = threading.Event(), threading.Event()
+    calls = []
+
+    @cache
+    def slow(number):
+        calls.append(number)
+        started.set()
+        gate.wait(20)
+        return number
+
+    with ThreadPoolExecutor(20) as pool:
+        running = [pool.submit(slow, 1) for _ in range(20)]
+        started.wait(20)
+        gate.set()
+        assert {call.result() for call in running} == {1}
+    assert calls == [1]
+
+
+def test_coroutines_run_once_too_and_never_wait_for_themselves(cache):
+    calls = []
+
+    @cache
+    async def slow(number):
+        calls.append(number)
+        await asyncio.sleep(0)
+        return number
+
+    @cache
+    async def nested(depth):
+        return 1 if len(calls) > 3 else await _again(depth)
+
+    async def _again(depth):
+        calls.append(depth)
+        return await nested(depth)
+
+    async def main():
+        assert await asyncio.gather(*(slow(1) for _ in range(20))) == [1] * 20
+        assert calls == [1]
+        assert await nested(0) == 1
+
+    asyncio.run(main())
+
+
+def test_recursion_goes_through_the_cache(cache):
+    @cache
+    def fibonacci(number: int) -> int:
+        return number if number < 2 else fibonacci(number - 1) + fibonacci(number - 2)
+
+    assert fibonacci(40) == 102_334_155
+
+
+def test_a_generator_is_recorded_and_replayed(cache):
+    calls = []
+
+    @cache
+    def tokens(text: str) -> Iterator[Point]:
+        calls.append(text)
+        for number in range(3):
+            yield Point(number)
+
+    assert list(tokens("a")) == list(tokens("a")) == [Point(0), Point(1), Point(2)]
+    assert cache.last.kind == "hit"
+    assert calls == ["a"]
+
+
+def test_a_generator_left_early_is_not_kept_and_one_in_flight_is_followed(cache):
+    calls = []
+
+    @cache
+    def tokens():
+        calls.append(1)
+        yield from "abc"
+
+    early = tokens()
+    assert next(early) == "a"
+    early.close()
+    leading, following = tokens(), tokens()
+    assert next(leading) == "a"
+    assert list(following) == ["a", "b", "c"]
+    assert list(leading) == ["b", "c"]
+    assert calls == [1, 1]
+    assert list(tokens()) == ["a", "b", "c"]
+    assert calls == [1, 1]
+
+
+def test_a_generator_that_raises_is_not_kept(cache):
+    @cache
+    def tokens():
+        yield "a"
+        raise KeyError("mine")
+
+    for _ in range(2):
+        with pytest.raises(KeyError, match="mine"):
+            list(tokens())
+
+
+def test_an_item_that_cannot_be_kept_names_the_fix(cache):
+    @cache
+    def tokens():
+        yield (1, 2)
+
+    with pytest.raises(TypeError, match=r"Iterator\[...\]"):
+        list(tokens())
+
+
+def test_an_async_generator_is_recorded_followed_and_replayed(cache):
+    calls = []
+
+    @cache
+    async def tokens(text: str) -> AsyncIterator[str]:
+        calls.append(text)
+        for token in text:
+            await asyncio.sleep(0)
+            yield token
+
+    async def main():
+        leading = tokens("abc")
+        assert await anext(leading) == "a"
+        assert [token async for token in tokens("abc")] == ["a", "b", "c"]
+        assert [token async for token in leading] == ["b", "c"]
+        assert [token async for token in tokens("abc")] == ["a", "b", "c"]
+
+    asyncio.run(main())
+    assert calls == ["abc"]
+
+
+def test_entries_outlive_the_process(url):
+    def answer(question: str) -> City:
+        return City(name=question, founded="2000-01-01")
+
+    with Cache(url) as cache:
+        first = cache(answer)("Rome")
+    with Cache(url) as cache:
+        assert cache(answer)("Rome") == first
+        assert cache.last.kind == "hit"

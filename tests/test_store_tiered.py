@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from askonce.blocking import run
+from askonce.errors import StoreError
+from askonce.model import Entry
+from askonce.stores.memory import Memory
+from askonce.stores.sqlite import SQLite
+from askonce.stores.tiered import Tiered
+
+KEY, OTHER = bytes(range(20)), bytes(range(1, 21))
+ENTRY = Entry(b"an answer", created=1.0)
+
+
+class Clock:
+    """A time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Shaky(Memory):
+    """A far store that counts how often it is asked, and fails while it is down."""
+
+    blocking = True
+    leases = "leases"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+        self.asked = 0
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.down:
+            raise StoreError("the far store is down")
+
+    async def get(self, keys, tags=()):
+        self._answer()
+        return await super().get(keys, tags)
+
+    async def put(self, entries):
+        self._answer()
+        await super().put(entries)
+
+    async def forget(self, keys):
+        self._answer()
+        return await super().forget(keys)
+
+    async def invalidate(self, tag):
+        self._answer()
+        await super().invalidate(tag)
+
+    async def scan(self, after=b"", limit=500):
+        self._answer()
+        return await super().scan(after, limit)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def far():
+    return Shaky()
+
+
+@pytest.fixture
+def store(far, clock):
+    return Tiered(Memory(), far, clock)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "answers.db"
+
+
+def get(store, key=KEY):
+    return run(store.get((key,))).entries[0]
+
+
+def tagged(store, body: bytes = b"tagged") -> Entry:
+    return Entry(body, created=1.0, tags=run(store.get((), ("doc:42",))).versions)
+
+
+def test_what_far_says_of_itself_is_said_of_both(store):
+    assert store.blocking
+    assert store.leases == "leases"
+
+
+def test_a_hit_without_tags_asks_far_once_and_never_again(store, far):
+    run(far.put({KEY: ENTRY}))
+    far.asked = 0
+    assert [get(store) for _ in range(5)] == [ENTRY] * 5
+    assert far.asked == 1
+
+
+def test_what_was_put_here_is_served_without_far(store, far):
+    run(store.put({KEY: ENTRY}))
+    assert run(far.get((KEY,))).entries == (ENTRY,)
+    far.asked = 0
+    assert get(store) == ENTRY
+    assert far.asked == 0
+
+
+def test_a_get_of_many_keys_and_tags_asks_far_once(store, far):
+    entry = tagged(store)
+    run(store.put({KEY: entry}))
+    run(far.put({OTHER: ENTRY}))
+    far.asked = 0
+    found = run(store.get((KEY, OTHER, bytes(20)), ("doc:42", "doc:43")))
+    assert found.entries == (entry, ENTRY, None)
+    assert set(found.versions) == {"doc:42", "doc:43"}
+    assert far.asked == 1
+
+
+def test_an_entry_with_tags_is_served_from_memory_only_if_far_says_it_is_alive(store, far):
+    entry = tagged(store)
+    run(store.put({KEY: entry, OTHER: ENTRY}))
+    run(far.forget((KEY,)))
+    assert get(store) == entry  # far no longer has it, but knows its versions
+    run(far.invalidate("doc:42"))
+    assert run(store.get((KEY, OTHER))).entries == (None, ENTRY)
+
+
+def test_an_entry_that_died_in_memory_is_looked_for_in_far(store, far):
+    run(store.put({KEY: tagged(store, b"old")}))
+    run(far.invalidate("doc:42"))
+    renewed = tagged(far, b"new")
+    run(far.put({KEY: renewed}))
+    assert get(store) == renewed
+
+
+def test_what_another_process_forgets_is_gone_within_a_second(path, clock):
+    here, there = (Tiered(Memory(), SQLite(path), clock) for _ in range(2))
+    run(here.put({KEY: ENTRY, OTHER: ENTRY}))
+    assert get(there) == ENTRY
+    assert run(here.forget((KEY,))) == 1
+    assert get(here) is None
+    clock.now += 1.0
+    assert get(there) is None
+    assert get(there, OTHER) == ENTRY
+    for store in (here, there):
+        run(store.close())
+
+
+def test_what_another_process_forgets_after_it_was_only_put_here_is_gone_too(path, clock):
+    here, there = (Tiered(Memory(), SQLite(path), clock) for _ in range(2))
+    run(here.put({KEY: ENTRY}))
+    run(there.forget((KEY,)))
+    clock.now += 1.0
+    assert get(here) is None
+    for store in (here, there):
+        run(store.close())
+
+
+def test_what_is_fetched_while_it_is_forgotten_does_not_come_back(far, clock):
+    class Slow(Shaky):
+        async def get(self, keys, tags=()):
+            found = await super().get(keys, tags)
+            if keys and self.meanwhile:
+                self.meanwhile = False
+                await store.forget(keys)
+            return found
+
+    slow = Slow()
+    slow.meanwhile = False
+    store = Tiered(Memory(), slow, clock)
+    run(slow.put({KEY: ENTRY}))
+    slow.meanwhile = True
+    assert get(store) == ENTRY  # it was still there when it was read
+    assert get(store) is None
+
+
+def test_what_is_fetched_while_it_is_replaced_does_not_replace_it(far, clock):
+    newer = Entry(b"newer", created=2.0)
+
+    class Slow(Shaky):
+        async def get(self, keys, tags=()):
+            found = await super().get(keys, tags)
+            if found.entries == (ENTRY,):
+                await store.put({KEY: newer})
+            return found
+
+    slow = Slow()
+    store = Tiered(Memory(), slow, clock)
+    run(slow.put({KEY: ENTRY}))
+    assert get(store) == ENTRY
+    assert get(store) == newer
+
+
+# When far fails
+
+
+def test_while_far_is_down_memory_serves_what_has_no_tags(store, far):
+    run(store.put({KEY: ENTRY, OTHER: tagged(store)}))
+    far.down = True
+    assert run(store.get((KEY, OTHER, bytes(20)))).entries == (ENTRY, None, None)
+    far.asked = 0
+    assert [get(store) for _ in range(5)] == [ENTRY] * 5
+    assert far.asked == 0
+
+
+def test_while_far_is_down_nobody_can_be_told_a_version(store, far):
+    far.down = True
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            run(store.get((KEY,), ("doc:42",)))
+
+
+def test_a_far_store_that_fails_is_tried_again_once_a_second(store, far, clock):
+    far.down = True
+    assert get(store) is None
+    far.asked = 0
+    for _ in range(10):
+        assert get(store) is None
+    assert far.asked == 0
+    clock.now += 1.0
+    for _ in range(10):
+        assert get(store) is None
+    assert far.asked == 1
+    far.down = False
+    run(far.put({KEY: ENTRY}))
+    clock.now += 1.0
+    assert get(store) == ENTRY
+    far.asked = 0
+    for number in range(10):
+        get(store, bytes((number,)) * 20)
+    assert far.asked == 10
+
+
+def test_a_put_that_far_refuses_is_kept_in_memory_and_reported_once(store, far, clock):
+    far.down = True
+    with pytest.raises(StoreError, match="the far store is down"):
+        run(store.put({KEY: ENTRY}))
+    run(store.put({OTHER: ENTRY}))
+    assert run(store.get((KEY, OTHER))).entries == (ENTRY, ENTRY)
+    clock.now += 1.0
+    with pytest.raises(StoreError, match="the far store is down"):
+        run(store.put({KEY: ENTRY}))
+
+
+def test_forgetting_and_invalidating_never_fail_in_silence(store, far):
+    run(store.put({KEY: ENTRY}))
+    far.down = True
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            run(store.forget((KEY,)))
+        with pytest.raises(StoreError):
+            run(store.invalidate("doc:42"))
+        with pytest.raises(StoreError):
+            run(store.scan())
+    assert get(store) is None
+
+
+def test_a_far_store_that_goes_down_and_up_is_warned_of_once_a_minute(store, far, clock, caplog):
+    for _ in range(30):
+        far.down = not far.down
+        get(store)
+        clock.now += 1.0
+    assert [it.levelname for it in caplog.records] == ["WARNING"]
+    assert "the far store is down" in caplog.text
+    far.down = True
+    clock.now += 60.0
+    get(store)
+    assert len(caplog.records) == 2
+
+
+def test_a_far_store_that_can_never_work_leaves_memory_alone_after_one_warning(tmp_path, caplog):
+    (tmp_path / "file").write_text("not a folder")
+    store = Tiered(Memory(), SQLite(tmp_path / "file" / "answers.db"))
+    entry = tagged(store)
+    run(store.put({KEY: entry, OTHER: ENTRY}))
+    assert run(store.get((KEY, OTHER))).entries == (entry, ENTRY)
+    run(store.invalidate("doc:42"))
+    assert run(store.get((KEY, OTHER))).entries == (None, ENTRY)
+    assert [key for key, _ in run(store.scan())] == [OTHER]
+    assert run(store.forget((OTHER,))) == 1
+    assert [it.levelname for it in caplog.records] == ["WARNING"]
+    assert "kept in memory only" in caplog.text
+    run(store.close())
+
+
+def test_a_far_store_that_has_worked_is_not_given_up(path, clock, caplog):
+    """Its folder may be back in a moment."""
+    caplog.set_level(logging.CRITICAL)
+    far = SQLite(path)
+    store = Tiered(Memory(), far, clock)
+    run(store.put({KEY: ENTRY}))
+    run(far.close())
+    folder = path.parent.rename(path.parent.with_name("moved"))
+    path.parent.write_text("in the way")
+    store._far = SQLite(path)
+    assert get(store, OTHER) is None
+    path.parent.unlink()
+    folder.rename(path.parent)
+    clock.now += 1.0
+    run(store.put({OTHER: ENTRY}))
+    assert run(store._far.get((KEY, OTHER))).entries == (ENTRY, ENTRY)
+    run(store.close())
