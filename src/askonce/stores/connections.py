@@ -38,14 +38,22 @@ class Connections:
     """Runs work on a SQLite file, opened at first use, and turns its failures into StoreError.
 
     A damaged file is set aside, a deleted one begun again, and the work done on the new one.
+    Unless `heal`, a damaged file stays where it is, and all work on it is a StoreError.
     """
 
     def __init__(
-        self, path: Path, *, limit: int, busy: float, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        limit: int,
+        busy: float,
+        heal: bool = True,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._limit = limit
         self._busy = busy
+        self._heal = heal
         self._clock = clock
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
@@ -54,6 +62,7 @@ class Connections:
         self._looked = clock()
         self._damaged = float("-inf")
         self._closed = False
+        self._resting = False
         self._lock_path = Path(f"{path}-leases")
         self._locks: lockfile.LockFile | None = None
         forks.watch(self)
@@ -114,7 +123,8 @@ class Connections:
             return self._open()
 
     def _give(self, connection: _Connection) -> None:
-        if self._closed or connection.file != self._file or len(self._idle) >= MOST_IDLE:
+        ours = connection.file == self._file and not (self._closed or self._resting)
+        if not ours or len(self._idle) >= MOST_IDLE:
             self._discard(connection)
         else:
             self._idle.append(connection)
@@ -130,9 +140,10 @@ class Connections:
             self._give(connection)
 
     def _discard(self, connection: _Connection) -> None:
-        self._all.discard(connection)
         with contextlib.suppress(sqlite3.Error):
             connection.close()
+        # Not before it is closed: a fork meanwhile would leave the child a lock that nobody frees.
+        self._all.discard(connection)
 
     def _drop_idle(self) -> None:
         with contextlib.suppress(IndexError):
@@ -215,6 +226,11 @@ class Connections:
         self._look()
 
     def _set_aside(self, error: sqlite3.DatabaseError) -> None:
+        if not self._heal:
+            raise StoreError(
+                f"{self._path} is damaged ({error}): the next cached call of a program sets it "
+                "aside and begins a new one"
+            ) from error
         now = time.monotonic()
         if now - self._damaged < BETWEEN_DAMAGES:
             raise error
@@ -223,7 +239,9 @@ class Connections:
 
     def before_fork(self) -> None:
         """Close every connection: a child that inherits one cannot lock the file properly."""
-        end = time.monotonic() + forks.PATIENCE
+        # A thread that waits for another process's write has its connection for all of that time.
+        end = time.monotonic() + forks.PATIENCE + self._busy
+        self._resting = True
         self._drop_idle()
         while self._all and time.monotonic() < end:
             time.sleep(0.0005)
@@ -231,6 +249,7 @@ class Connections:
 
     def after_fork(self, *, child: bool) -> None:
         """Begin anew in the child. What it has inherited after all must never be closed there."""
+        self._resting = False
         if child:
             self._inherited.extend(self._all)
             self._all.clear()

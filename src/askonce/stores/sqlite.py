@@ -36,8 +36,10 @@ class SQLite:
     """A store in one file, which survives kill -9; a power cut may cost the latest entries.
 
     `limit` bounds the file. The log beside it takes up to 4 MB more, or an eighth of a small limit.
-    `busy` is how many seconds a call waits for the writes of others. Nothing is opened or made
-    before the first use. A file that was deleted or replaced is noticed within a second.
+    `busy` is how many seconds a call waits for the writes of others. A damaged file is set aside
+    and a new one begun, or with `heal=False` left alone: then every call is a StoreError. Nothing
+    is opened or made before the first use. A file that was deleted or replaced is noticed within a
+    second.
     """
 
     blocking = True
@@ -48,10 +50,14 @@ class SQLite:
         limit: str | int = "1GB",
         busy: float = 0.05,
         clock: Callable[[], float] = time.time,
+        *,
+        heal: bool = True,
     ) -> None:
         self._limit = units.size(limit)
         self._clock = clock
-        self._database = Connections(Path(path), limit=self._limit, busy=busy, clock=clock)
+        self._database = Connections(
+            Path(path), limit=self._limit, busy=busy, heal=heal, clock=clock
+        )
         self._written = 0
         self._uses: dict[int, float] = {}
         self.leases: Leases = (
