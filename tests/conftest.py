@@ -1,13 +1,19 @@
-"""Fixtures shared by the tests: a real local upstream, and caches that talk to it."""
+"""Fixtures shared by the tests: real local upstreams and servers, and caches that talk to them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache as remembered
 
 import pytest
 
 from askonce import Cache
 from askonce.testing import FakeUpstream
+from askonce.testing.binaries import ENGINES, Binary, find
+from askonce.testing.certificates import Certificates, make_certificates
+from askonce.testing.clusters import Cluster
+from askonce.testing.sentinels import Sentinels
+from askonce.testing.servers import Server
 
 
 @pytest.fixture
@@ -26,3 +32,61 @@ def cache() -> Iterator[Cache]:
 def url(tmp_path) -> str:
     """The URL of a SQLite store of this test's own."""
     return f"sqlite:///{tmp_path}/answers.db"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Callable[[str], Binary]:
+    """Find an engine of `askonce.testing.binaries` by name, or skip the test and say why."""
+    find_once = remembered(find)
+
+    def find_or_skip(name: str) -> Binary:
+        binary = find_once(name)
+        if binary is None:
+            pytest.skip(f"no {name} here: {ENGINES[name].install}")
+        return binary
+
+    return find_or_skip
+
+
+# Servers that all tests of a session share: use keys of your own, and neither kill nor flush them.
+
+
+@pytest.fixture(scope="session")
+def valkey(engine) -> Iterator[Server]:
+    with Server(engine("valkey9")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis8(engine) -> Iterator[Server]:
+    with Server(engine("redis8")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis7(engine) -> Iterator[Server]:
+    with Server(engine("redis7")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def redis_tls(engine, certificates) -> Iterator[Server]:
+    with Server(engine("redis7"), tls=certificates) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(engine) -> Iterator[Cluster]:
+    with Cluster(engine("valkey9")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel(engine) -> Iterator[Sentinels]:
+    with Sentinels(engine("redis8")) as watched:
+        yield watched

@@ -1,4 +1,8 @@
-"""For tests: a fake upstream that speaks the providers' wire formats, and what a store promises."""
+"""For tests: a fake upstream that speaks the providers' wire formats, and what a store promises.
+
+Real Redis and Valkey servers, and a network that fails, are in `askonce.testing.servers`,
+`clusters`, `sentinels` and `proxies`; `askonce.testing.binaries` says which are installed.
+"""
 
 from __future__ import annotations
 

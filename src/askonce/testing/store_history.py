@@ -32,33 +32,33 @@ def check_history(make: Callable[[], AbstractContextManager[Caller]]) -> None:  
             self.made = make()
             self.store = self.made.__enter__()
             self.entries: dict[bytes, Entry] = {}
-            self.current: dict[str, bytes] = {}
-            self.used: dict[str, list[bytes]] = {}
+            # A store of several places may have a version of a tag for each of them.
+            self.current: dict[str, dict[bytes, bytes]] = {}
+            self.old: dict[str, list[bytes]] = {}
             self.bodies = itertools.count()
 
         def alive(self, key: bytes) -> Entry | None:
             entry = self.entries.get(key)
-            if entry and all(self.current.get(tag) == seen for tag, seen in entry.tags.items()):
+            if entry and all(seen in self.versions(tag) for tag, seen in entry.tags.items()):
                 return entry
             return None
 
+        def versions(self, tag: str) -> list[bytes]:
+            return list(self.current.get(tag, {}).values())
+
         def seen(self, tag: str, vintage: str) -> bytes:
-            old = self.used.get(tag, [])[:-1]
-            if vintage == "current" and tag in self.current:
-                return self.current[tag]
-            return old[-1] if vintage == "old" and old else b"never seen"
+            known = {"current": self.versions(tag), "old": self.old.get(tag, [])}
+            return (known.get(vintage) or [b"never seen"])[-1]
 
         @rule(keys=SOME_KEYS, tags=SOME_TAGS)
         def get(self, keys: list[bytes], tags: list[str]) -> None:
             found = self.store.get(*keys, tags=tags)
             assert list(found.entries) == [self.alive(key) for key in keys]
             assert set(found.versions) == set(tags)
+            place = keys[0] if keys else b""
             for tag, version in found.versions.items():
-                if tag not in self.current:
-                    assert version not in self.used.setdefault(tag, [])
-                    self.used[tag].append(version)
-                    self.current[tag] = version
-                assert self.current[tag] == version
+                assert version not in self.old.get(tag, [])
+                assert self.current.setdefault(tag, {}).setdefault(place, version) == version
 
         @rule(keys=SOME_KEYS, tags=st.dictionaries(TAGS, VINTAGE, max_size=2))
         def put(self, keys: list[bytes], tags: dict[str, str]) -> None:
@@ -79,6 +79,7 @@ def check_history(make: Callable[[], AbstractContextManager[Caller]]) -> None:  
         @rule(tag=TAGS)
         def invalidate(self, tag: str) -> None:
             self.store.invalidate(tag)
+            self.old.setdefault(tag, []).extend(self.versions(tag))
             self.current.pop(tag, None)
 
         @rule(after=KEYS | st.just(b""), limit=st.integers(1, 8))
