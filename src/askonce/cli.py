@@ -11,10 +11,13 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from askonce import __version__
 from askonce.commands import demonstrating, doctor, forgetting, looking, transfer, why
 from askonce.commands.opening import NothingFoundError
+from askonce.commands.terminal import visible
 from askonce.errors import AskonceError, ConfigError
 
 NOTHING, USAGE, BROKEN, INTERRUPTED, UNREAD = 1, 2, 3, 130, 141
@@ -22,7 +25,7 @@ NOTHING, USAGE, BROKEN, INTERRUPTED, UNREAD = 1, 2, 3, 130, 141
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. Wrong arguments raise SystemExit(2)."""
-    _write_any_text()
+    _ready_streams()
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -34,8 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _let_go_of_stdout()
         return UNREAD
-    except (AskonceError, OSError) as error:
+    except AskonceError as error:
         return _fail(error, BROKEN)
+    except OSError as error:
+        # Only a write to what is open already fails without a name.
+        if error.filename is None:
+            _let_go_of_stdout()
+        where = error.filename or "the output"
+        return _fail(f"{where} cannot be used ({error.strerror}): name another file", BROKEN)
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
@@ -55,23 +64,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _fail(error: Exception, code: int) -> int:
-    print(f"askonce: {error}", file=sys.stderr)
+def _fail(error: Exception | str, code: int) -> int:
+    print(f"askonce: {visible(str(error))}", file=sys.stderr)
     return code
 
 
-def _write_any_text() -> None:
+def _ready_streams() -> None:
     """Let no letter of an answer break a command, whatever the terminal can show."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the caller has closed it, as some daemons do
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 (open to the end)
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_of_stdout() -> None:
-    """Keep the interpreter from writing what is left to a pipe that nobody reads."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Keep the interpreter from writing what is left where it cannot be written."""
+    with suppress(io.UnsupportedOperation):  # stdout may be an object without a file
+        stdout, nowhere = sys.stdout.fileno(), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stdout)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

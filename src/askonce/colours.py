@@ -2,11 +2,12 @@
 
 The engine is written once as `async def`. Whatever differs between a blocking and an async caller
 is behind these few verbs, so the engine never asks which one it has.
+
+asyncio is imported where a task is at work: it would be a fifth of what `import askonce` costs.
 """
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from askonce.blocking import run
 
 if TYPE_CHECKING:
+    import asyncio
+
     from askonce.tape import Source, Tape
 
 T = TypeVar("T")
@@ -108,6 +111,8 @@ class Tasks:
         return False
 
     async def wait(self, bell: Bell, ready: Callable[[], bool], timeout: float) -> bool:
+        import asyncio
+
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         while True:
@@ -125,9 +130,13 @@ class Tasks:
                 bell.drop(wake)
 
     async def pause(self, seconds: float) -> None:
+        import asyncio
+
         await asyncio.sleep(seconds)
 
     async def off_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        import asyncio
+
         return await asyncio.to_thread(run, work)
 
     def advance(self, source: Source, tape: Tape) -> None:

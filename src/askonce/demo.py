@@ -81,7 +81,9 @@ class Upstream:
 
         if not self.address:
             return anthropic.Anthropic()
-        http = anthropic.DefaultHttpxClient(trust_env=False)
+        # This one looks at the environment whatever it is told; a mount of our own comes first.
+        direct: Any = {"all://127.0.0.1": None}
+        http = anthropic.DefaultHttpxClient(trust_env=False, mounts=direct)
         return anthropic.Anthropic(base_url=self.address, api_key="none", http_client=http)
 
 
@@ -164,11 +166,11 @@ def _whole(table: Table, cache: Cache, client: Any, upstream: Upstream, file: Pa
 
     miss = table.add("OpenAI: a question", measure(cache, ask))
     table.add("  the same again", measure(cache, ask), miss)
-    table.repeat(f"  ... {REPEATS:,} times: the median", REPEATS, ask, miss)
+    table.repeat(f"  {REPEATS:,} times: the median", REPEATS, ask, miss)
     stream = measure(cache, lambda: streamed(client, text))
-    table.add("  recorded whole, read as a stream", stream, miss)
+    table.add("  the same, as a stream", stream, miss)
     table.add("  from the async client", asyncio.run(_from_task(cache, upstream, text)), miss)
-    table.add("  in another process: its first call", _elsewhere(upstream, file), miss)
+    table.add("  in another process", _elsewhere(upstream, file), miss)
 
 
 def _streams(table: Table, cache: Cache, client: Any) -> None:
@@ -180,13 +182,13 @@ def _streams(table: Table, cache: Cache, client: Any) -> None:
     miss = table.add("OpenAI: a stream", measure(cache, ask))
     table.add("  the same again", measure(cache, ask), miss)
     whole = measure(cache, lambda: chat(client, text))
-    table.add("  recorded as a stream, read whole", whole, miss)
+    table.add("  the same, read whole", whole, miss)
 
 
 def _rest(table: Table, cache: Cache, client: Any) -> None:
-    table.add(f"OpenAI: {AT_ONCE} equal calls at once", measure(cache, lambda: _at_once(client)))
+    table.add(f"{AT_ONCE} equal calls at once", measure(cache, lambda: _at_once(client)))
     warm = measure(cache, lambda: chat(client, "Write a line of verse.", temperature=0.7))
-    table.add("OpenAI: temperature 0.7", warm)
+    table.add("temperature 0.7", warm)
 
 
 def _claude(table: Table, cache: Cache, client: Any) -> None:
@@ -273,20 +275,21 @@ def _pace(request: RecordedRequest) -> Reply:
 
 def _introduce(*, real: bool) -> None:
     if real:
-        say("The official clients call the real providers. The cache is a new SQLite file.")
+        say("The official clients call the real providers.")
     else:
-        say("The official clients call a local server in the providers' place: no key, no network.")
-        say(
-            f"It takes {FIRST_TOKEN * 1000:.0f} ms to the first token, {EACH_TOKEN * 1000:.0f} ms to "  # noqa: E501
-            "each further one. The cache is a new SQLite file."
-        )
+        say("The official clients call a local server: no key and no network are needed.")
+        first, each = FIRST_TOKEN * 1000, EACH_TOKEN * 1000
+        say(f"It takes {first:.0f} ms to the first token and {each:.0f} ms to each further one.")
+    say("The cache is a new SQLite file.")
     say()
 
 
 def _conclude(table: Table, cache: Cache) -> None:
     answers = [entry for _, entry in cache.entries() if entry.kind != "alias"]
     say()
-    say(f"upstream calls     {table.made} made, {table.saved} saved")
+    made, asked = table.made, table.made + table.saved
+    say(f"upstream calls     {made} made, {table.saved} saved")
+    say(f"factor saved       {asked / made:.0f} x: {asked} calls for the price of {made}")
     say(f"tokens not bought  {table.tokens:,}")
     say(f"waiting saved      {span(table.seconds)}")
     say(f"answers compared   {counted(table.compared, 'hit')}, all equal to what was paid for")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 
 from askonce.dialects.contract import Facts
 from askonce.model import NOTHING, Reason
@@ -81,6 +79,9 @@ class Models:
 
 @cache
 def _shipped() -> Models:
+    import tomllib
+    from importlib.resources import files
+
     table = tomllib.loads(files("askonce").joinpath("models.toml").read_text("utf-8"))
     return Models(
         tuple(table["without_temperature"]), tuple(table["live"]), tuple(table["usage_on_request"])

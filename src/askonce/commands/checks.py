@@ -125,10 +125,15 @@ def _integrity(place: Place) -> Check | None:
     if not place.path.exists():
         return None
     try:
+        # Without its lock file, a file that is no database is not a damaged one, but somebody's.
+        if not Path(f"{place.path}-leases").exists():
+            schema.check_header(place.path)
         with closing(
             sqlite3.connect(f"{place.path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
         ) as database:
             return _quick_check(database, place.path)
+    except places.Unsuitable:
+        return _foreign(place.path)
     except sqlite3.OperationalError as error:
         return Check("integrity", "warn", f"cannot be looked at: {error}", "try again")
     except sqlite3.DatabaseError as error:
@@ -144,9 +149,7 @@ def _quick_check(database: sqlite3.Connection, path: Path) -> Check:
         tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if application == version == tables == 0:
             return Check("integrity", "ok", "empty: the first cached call makes its tables")
-        return Check(
-            "integrity", "broken", f"{path} belongs to another program", "name another file"
-        )
+        return _foreign(path)
     if version > schema.VERSION:
         return Check(
             "integrity",
@@ -168,6 +171,12 @@ def _quick_check(database: sqlite3.Connection, path: Path) -> Check:
     entries = database.execute("SELECT count(*) FROM entries").fetchone()[0]
     return Check(
         "integrity", "ok", f"whole, {counted(entries, 'row')}, version {version}, journal in WAL"
+    )
+
+
+def _foreign(path: Path) -> Check:
+    return Check(
+        "integrity", "broken", f"{path} belongs to another program", "name another file with --url"
     )
 
 
@@ -198,7 +207,7 @@ def _sum(files: list[Path]) -> int:
 
 def _use(place: Place) -> Check | None:
     """Keep an entry, read it and drop it, as a program would."""
-    if not place.path.exists():
+    if not place.is_made:
         return None
     key, entry = os.urandom(LENGTH), Entry(b"doctor", time.time(), time.time() + 60, "value")
     try:

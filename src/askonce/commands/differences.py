@@ -12,6 +12,7 @@ from typing import Any
 
 from askonce import keys
 from askonce.commands.request_files import Asked
+from askonce.commands.terminal import visible
 from askonce.dialects.contract import Json
 from askonce.errors import Ambiguous
 
@@ -64,7 +65,7 @@ def _of_headers(left: Asked, right: Asked) -> Iterator[Difference]:
     for name in sorted({*ours, *theirs}):
         one, other = ours.get(name, MISSING), theirs.get(name, MISSING)
         if one != other:
-            counts = bool(keys.counting_headers(((name, ""),)))
+            counts = _counting(left, name) != _counting(right, name)
             hidden = name in CREDENTIALS
             yield Difference(
                 f"headers.{name}",
@@ -78,8 +79,11 @@ def _headers(asked: Asked) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for name, value in asked.request.headers:
         found.setdefault(name, []).append(value)
-    # Their order among each other does not count.
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
+def _counting(asked: Asked, name: str) -> list[list[str]]:
+    return keys.counting_headers(tuple(pair for pair in asked.request.headers if pair[0] == name))
 
 
 def _of_body(left: Asked, right: Asked) -> Iterator[Difference]:
@@ -128,18 +132,11 @@ def shown(value: Any, beside: Any, room: int) -> str:
     if value is MISSING:
         return "-"
     escaped = unicodedata.normalize("NFC", str(value)) == unicodedata.normalize("NFC", str(beside))
-    text = _visible(json.dumps(value, ensure_ascii=escaped))
+    text = visible(json.dumps(value, ensure_ascii=escaped))
     if len(text) > room and isinstance(beside, type(value)):
-        other = _visible(json.dumps(beside, ensure_ascii=escaped))
+        other = visible(json.dumps(beside, ensure_ascii=escaped))
         same = next((at for at, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), 0)
         # Some letters before the place where they part, for people to find it.
-        start = min(max(0, same - room // 3), len(text) - room // 2)
+        start = min(max(0, same - room // 3), len(text) - room + 1)
         text = f"…{text[start:]}" if start > 0 else text
     return text
-
-
-def _visible(text: str) -> str:
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )

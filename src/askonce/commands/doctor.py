@@ -10,7 +10,7 @@ from typing import Any
 from askonce.commands import checks, sdk_checks
 from askonce.commands.checks import Check
 from askonce.commands.opening import add_url, place
-from askonce.commands.terminal import GREEN, RED, YELLOW, padded, painted, say, say_json
+from askonce.commands.terminal import GREEN, RED, YELLOW, padded, painted, say, say_json, visible
 from askonce.errors import ConfigError
 
 _COLOURS = {"ok": GREEN, "warn": YELLOW, "broken": RED}
@@ -48,6 +48,7 @@ def _all(url: str | None) -> Iterator[Check]:
 
 
 def _print(check: Check) -> None:
-    say(f"{painted(padded(check.state, 6), _COLOURS[check.state])}  {check.name:<12}  {check.says}")
+    state = painted(padded(check.state, 6), _COLOURS[check.state])
+    say(f"{state}  {check.name:<12}  {visible(check.says)}")
     if check.fix:
-        say(f"{'':22}fix: {check.fix}")
+        say(f"{'':22}fix: {visible(check.fix)}")

@@ -44,6 +44,8 @@ def run_forget(arguments: argparse.Namespace) -> int:
     sweeping = arguments.all or arguments.expired or arguments.model is not None
     if bool(arguments.keys) == sweeping:
         raise ConfigError("say what to forget: KEY..., or --all, --expired or --model NAME")
+    if arguments.all and (arguments.expired or arguments.model is not None):
+        raise ConfigError("--all is everything: leave it out, or else --expired and --model")
     with opened(place(arguments.url)) as store:
         if sweeping:
             dropped = _sweep(store, arguments)
@@ -85,7 +87,4 @@ def _is_meant(entry: Entry, arguments: argparse.Namespace, now: float) -> bool:
     if entry.kind == "alias":
         # An alias without its entry leads nowhere, and is evicted in its turn.
         return bool(arguments.all)
-    return (
-        (arguments.all or is_of(entry, arguments.model))
-        and (arguments.all or not arguments.expired or not entry.fresh(now))
-    )  # fmt: skip
+    return is_of(entry, arguments.model) and not (arguments.expired and entry.fresh(now))

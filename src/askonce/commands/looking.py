@@ -31,6 +31,9 @@ from askonce.model import Entry
 SHOWN = 12
 """Digits of a key in a list: two keys out of a million share them once in 500 stores."""
 
+NARROW = 110
+"""Columns below which a list leaves out sizes and dialects, so that answers have room."""
+
 
 def add(commands: Any) -> None:
     """Add these commands to the parser."""
@@ -56,10 +59,9 @@ def add(commands: Any) -> None:
 
 
 def _limit(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of entries: use 0, 1, 2, ...")
+    return int(text)
 
 
 def is_of(entry: Entry, model: str | None) -> bool:
@@ -121,6 +123,11 @@ class Totals:
         self.dialects[entry.dialect] += 1
         self.models[entry.model] += 1
 
+    def as_json(self) -> dict[str, Any]:
+        """Everything by its name."""
+        # Not `asdict`, which makes a counter count its own items.
+        return {place.name: getattr(self, place.name) for place in dataclasses.fields(self)}
+
 
 def run_stats(arguments: argparse.Namespace) -> int:
     """Say what the store holds; 1 when it holds nothing."""
@@ -130,7 +137,7 @@ def run_stats(arguments: argparse.Namespace) -> int:
             totals.count(entry, now)
     file = sum(map(_on_disk, (found.path, found.path.with_name(f"{found.path.name}-wal"))))
     if arguments.json:
-        say_json({"path": str(found.path), "file_bytes": file, **dataclasses.asdict(totals)})
+        say_json({"path": str(found.path), "file_bytes": file, **totals.as_json()})
     else:
         for line in _as_text(totals, found, file, now):
             say(line)
@@ -157,7 +164,7 @@ def _as_text(totals: Totals, found: Place, file: int, now: float) -> list[str]:
         f"entries   {totals.entries:,}" + (f" ({', '.join(special)})" if special else ""),
         f"aliases   {totals.aliases:,}",
         f"answers   {size(totals.bytes)}",
-        f"tokens    {totals.tokens:,}: what each hit once more does not buy",
+        f"tokens    {totals.tokens:,} saved by one hit on each",
     ]
     if totals.oldest is not None and totals.newest is not None:
         lines += [
@@ -193,8 +200,7 @@ def run_ls(arguments: argparse.Namespace) -> int:
         for row in shown:
             say_json(row)
     else:
-        header = ("KEY", "AGE", "EXPIRES", "MODEL", "DIALECT", "SIZE", "ANSWER")
-        for line in terminal.table(header, [_cells(row, now) for row in shown], right=(1, 2, 5)):
+        for line in _as_table(shown, now):
             say(line)
     if len(rows) > len(shown):
         tell(f"the newest {len(shown):,} are shown: --limit 0 lists all")
@@ -216,16 +222,23 @@ def _row(key: bytes, entry: Entry) -> dict[str, Any]:
     return {**facts(key, entry), "answer": answers.first_words(entry)}
 
 
-def _cells(row: dict[str, Any], now: float) -> tuple[str, ...]:
-    return (
-        row["key"][:SHOWN],
-        age(now - row["created"]),
-        _left(row["expires"], now),
-        terminal.cut(terminal.plain(row["model"]), 24),
-        row["dialect"],
-        size(row["bytes"]),
-        row["answer"],
-    )
+def _as_table(rows: list[dict[str, Any]], now: float) -> list[str]:
+    header = ["KEY", "AGE", "EXPIRES", "SIZE", "MODEL", "DIALECT", "ANSWER"]
+    cells = [
+        [
+            row["key"][:SHOWN],
+            age(now - row["created"]),
+            _left(row["expires"], now),
+            size(row["bytes"]),
+            terminal.cut(terminal.plain(row["model"]), 24) or "-",
+            terminal.cut(terminal.plain(row["dialect"]), 20) or "-",
+            row["answer"],
+        ]
+        for row in rows
+    ]
+    if terminal.width() < NARROW:
+        header, *cells = [[*line[:3], line[4], line[6]] for line in (header, *cells)]
+    return terminal.table(header, cells, right=(1, 2, 3) if len(header) == 7 else (1, 2))
 
 
 def _left(expires: float | None, now: float) -> str:
@@ -246,12 +259,14 @@ def run_show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json({**facts(key, entry), "headers": entry.headers, "answer": answer})
         return 0
-    usage = ", ".join(f"{counted(count, name + ' token')}" for name, count in entry.usage.items())
+    usage = ", ".join(
+        counted(count, f"{terminal.plain(name)} token") for name, count in entry.usage.items()
+    )
     expires = "never" if entry.expires is None else moment(entry.expires)
     for name, value in (
         ("key", key.hex()),
         ("model", terminal.plain(entry.model)),
-        ("dialect", entry.dialect),
+        ("dialect", terminal.plain(entry.dialect)),
         ("created", f"{moment(entry.created)} ({age(now - entry.created)} ago)"),
         ("expires", f"{expires} ({_left(entry.expires, now)})" if entry.expires else expires),
         ("size", size(len(entry.body)) + (", recorded as a stream" if entry.streamed else "")),

@@ -15,7 +15,8 @@ from askonce.commands.terminal import FAINT, GREEN, YELLOW, padded, painted, say
 from askonce.errors import AskonceError
 from askonce.model import Outcome
 
-_COLUMNS = (40, 22, 8, 8, 10)
+_COLUMNS = (27, 21, 7, 8, 9)
+"""With two blanks between them these are 80, what the narrowest terminals have."""
 
 
 class WrongAnswerError(AskonceError):

@@ -39,6 +39,11 @@ class Place:
     url: str
     said_by: str
 
+    @property
+    def is_made(self) -> bool:
+        """False until the first cached call has made it; an empty file is no store yet."""
+        return self.path.stat().st_size > 0 if self.path.is_file() else self.path.exists()
+
 
 def add_url(parser: argparse.ArgumentParser) -> None:
     """Let a command be told its store."""
@@ -65,18 +70,28 @@ def place(url: str | None) -> Place:
             "memory:// lives and ends with its program, so no command can see it; "
             "use --url sqlite:///answers.db"
         )
+    if not url.startswith("sqlite:"):
+        # Not named: its URL may hold a password.
+        raise ConfigError(
+            f"the store that {said_by} names is no file, and commands work on files only; "
+            "use --url sqlite:///answers.db"
+        )
     return Place(Path(url.removeprefix("sqlite:///")), url, said_by)
 
 
 @contextmanager
 def opened(found: Place, *, begin: bool = False) -> Iterator[SQLite]:
-    """Open a store. Unless `begin`, NothingFoundError where there is none yet."""
-    if not begin and not found.path.exists():
+    """Open a store. Unless `begin`, NothingFoundError where there is none yet.
+
+    Only who begins a store may set a damaged one aside: else its export would be empty, and be
+    written over the last whole one.
+    """
+    if not begin and not found.is_made:
         raise NothingFoundError(
             f"there is no cache at {found.path} yet: the first cached call makes it, "
             "and --url names another one"
         )
-    store = SQLite(found.path, limit=UNBOUNDED, busy=BUSY)
+    store = SQLite(found.path, limit=UNBOUNDED, busy=BUSY, heal=begin)
     try:
         yield store
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read(file: str, url_path: str | None) -> Asked:
         raise ConfigError(f"{file} holds no JSON object: it must be the body of a request")
     request = Request(
         method=str(whole.get("method", "POST")).upper(),
-        url=str(whole.get("url") or _guess(file, body, url_path)),
+        url=_url(file, whole.get("url") or _guess(file, body, url_path)),
         headers=_headers(file, whole.get("headers")),
         body=encode(body).encode(),
     )
@@ -85,6 +86,17 @@ def _headers(file: str, given: Any) -> Headers:
         return tuple((str(name).lower(), str(value)) for name, value in pairs)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{file}: headers must be an object of names and values") from error
+
+
+def _url(file: str, given: Any) -> str:
+    with suppress(ValueError, TypeError, AttributeError):
+        parts = urlsplit(given)
+        # A port that is no number is found out when it is asked for.
+        if parts.scheme and parts.hostname and parts.port != 0:
+            return str(given)
+    raise ConfigError(
+        f"{file}: {given!r} is not a URL: write one like https://api.openai.com/v1/chat/completions"
+    )
 
 
 def _guess(file: str, body: Json, url_path: str | None) -> str:

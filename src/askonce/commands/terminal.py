@@ -14,7 +14,7 @@ from typing import Any, Self, TextIO
 
 from askonce.dialects.wire import encode
 
-WIDTH = 100
+WIDTH = 120
 """Columns of output that goes to no terminal."""
 
 PATIENCE = 0.3
@@ -60,6 +60,16 @@ def plain(text: str) -> str:
     if line.isprintable():
         return line
     return "".join(letter for letter in line if letter.isprintable())
+
+
+def visible(text: str) -> str:
+    """Write what a terminal would obey, or not show, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def columns(text: str) -> int:

@@ -87,6 +87,9 @@ def _writing(name: str) -> Iterator[Callable[[bytes], object]]:
         yield sys.stdout.buffer.write
         return
     target = Path(name)
+    if target.is_dir() or not target.parent.is_dir():
+        where = "is a folder" if target.is_dir() else "is in no folder that exists"
+        raise ConfigError(f"{name} {where}: name a file in a folder that exists")
     if target.exists() and not target.is_file():
         with target.open("wb") as device:
             yield device.write
@@ -163,29 +166,30 @@ def run_import(arguments: argparse.Namespace) -> int:
         Progress("importing") as progress,
     ):
         taken = Import(store, arguments.overwrite)
-        number = 0
+        number = 1
         try:
-            for number, line in _numbered(source):
+            for line in _unbroken(source):
                 if number == 1:
                     lines.check_head(line)
                 elif line.strip():
                     taken.take(*lines.read_entry(line))
                 progress.at(part(), f"{number - 1:,} lines")
-            if number == 0:
+                number += 1
+            if number == 1:
                 lines.check_head(b"")
         except lines.LineError as error:
             taken.finish()
-            kept = f"; the {number - 2:,} lines before it are imported" if number > 2 else ""
-            raise StoreError(f"{arguments.file}, line {max(number, 1)}: {error}{kept}") from error
+            kept = "; the lines before it are imported" if number > 2 else ""
+            raise StoreError(f"{arguments.file}, line {number}: {error}{kept}") from error
         taken.finish()
     _report(taken, as_json=arguments.json)
     return 0
 
 
-def _numbered(source: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Number the lines from 1; a compressed file that breaks off is a wrong line."""
+def _unbroken(source: Iterable[bytes]) -> Iterator[bytes]:
+    """Go through the lines; where a compressed file breaks off is a wrong line."""
     try:
-        yield from enumerate(source, start=1)
+        yield from source
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise lines.LineError(f"the compressed file is damaged ({error}); export again") from error
 

@@ -85,7 +85,8 @@ def _print(left: Asked, right: Asked, found: list[Difference], *, equal: bool) -
         key = asked.keys[0].hex()[:12] if len(asked.keys) == 1 else key
         guess = " (guessed)" if asked.guessed else ""
         url = terminal.plain(_without_credentials(asked.request.url))
-        say(f"{letter}  {key:<12}  {asked.file}: {asked.request.method} {url}{guess}")
+        file, method = terminal.visible(asked.file), terminal.plain(asked.request.method)
+        say(f"{letter}  {key:<12}  {file}: {method} {url}{guess}")
     if found:
         say()
         room = max(16, (terminal.width() - 46) // 2)
@@ -104,10 +105,20 @@ def _row(found: Difference, room: int) -> tuple[str, ...]:
     left, right = found.left, found.right
     if found.path == "url":
         left, right = _without_credentials(left), _without_credentials(right)
-    field = terminal.cut(found.path, 32)
+    field = _end(terminal.visible(found.path), 32)
     cells = (shown(left, right, room), shown(right, left, room))
     verdict = "counts" if found.counts else "neutral"
     return (field, *(terminal.cut(cell, room) for cell in cells), verdict)
+
+
+def _end(text: str, most: int) -> str:
+    """Shorten a path to so many columns; its end says more than its beginning."""
+    if terminal.columns(text) <= most:
+        return text
+    text = text[-most:]
+    while terminal.columns(text) >= most:
+        text = text[1:]
+    return f"…{text}"
 
 
 def _verdict(left: Asked, right: Asked, found: list[Difference], *, equal: bool) -> str:
@@ -118,17 +129,19 @@ def _verdict(left: Asked, right: Asked, found: list[Difference], *, equal: bool)
         return f"The keys are equal{differing}."
     if not left.keys or not right.keys:
         return "There are no two keys to compare."
-    said = f"The keys differ: {counting} of the differences count, {neutral} are neutral."
+    said = f"The keys differ. Differences that count: {counting}; neutral: {neutral}."
     if len(left.keys) == len(right.keys) == 1:
         return said
     shared = len({*left.keys} & {*right.keys})
-    return f"{said}\nEach input has an entry of its own; {shared} of them are in both."
+    return f"{said}\nEach input has an entry of its own; shared by both: {shared}."
 
 
 def _without_credentials(url: str) -> str:
     parts = urlsplit(url)
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc=f"hidden@{parts.netloc.rpartition('@')[2]}")
     if not any(name in keys.CREDENTIAL_QUERY for name, _ in parse_qsl(parts.query)):
-        return url
+        return urlunsplit(parts)
     query = [
         (name, "hidden" if name in keys.CREDENTIAL_QUERY else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
