@@ -213,8 +213,10 @@ def test_a_damaged_database_is_set_aside_and_a_new_one_begun(tmp_path, upstream,
     path = tmp_path / "answers.db"
 
     def call():
-        with Cache(f"sqlite:///{path}") as cache:
-            client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+        with (
+            Cache(f"sqlite:///{path}") as cache,
+            cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")) as client,
+        ):
             client.chat.completions.create(temperature=0, **REQUEST)
             return cache.last.kind
 

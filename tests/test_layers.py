@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "askonce"
 LAYERS = [
     {"errors", "model", "units", "frames", "blocking"},
     {"dialects", "colours", "keys", "policy", "values", "replay", "codec", "plans", "tape"},
-    {"stores"},
+    {"stores", "redis"},
     {"streams", "journal", "flights", "engine"},
     {"session"},
     {"surfaces"},

@@ -274,7 +274,7 @@ def test_a_deleted_folder_is_made_again(tmp_path):
     path = tmp_path / "cache" / "answers.db"
     store = SQLite(path, clock=clock)
     run(store.put({KEY: ENTRY}))
-    assert store.leases.acquire(KEY)
+    assert run(store.leases.acquire(KEY))
     shutil.rmtree(path.parent)
     clock.now += 1.0
     assert get(store) is None
@@ -383,7 +383,7 @@ def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path, what):
     for verb in (lambda: get(store), lambda: run(store.put({KEY: ENTRY}))):
         with pytest.raises(StoreError, match="answers.db|place"):
             verb()
-    assert store.leases.acquire(KEY)
+    assert run(store.leases.acquire(KEY))
     store.leases.release(KEY, failed=True)
     run(store.close())
 

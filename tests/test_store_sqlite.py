@@ -74,7 +74,7 @@ def test_only_the_owner_may_read_what_is_made(store, path):
     umask = os.umask(0)
     try:
         run(store.put({KEY: entry()}))
-        assert store.leases.acquire(KEY)
+        assert run(store.leases.acquire(KEY))
     finally:
         os.umask(umask)
     assert mode(path.parent) == 0o700

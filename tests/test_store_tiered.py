@@ -121,21 +121,39 @@ def test_a_get_of_many_keys_and_tags_asks_far_once(store, far):
     assert far.asked == 1
 
 
-def test_an_entry_with_tags_is_served_from_memory_only_if_far_says_it_is_alive(store, far):
+def test_an_entry_with_tags_is_asked_of_far_each_time(store, far):
     entry = tagged(store)
     run(store.put({KEY: entry, OTHER: ENTRY}))
-    run(far.forget((KEY,)))
-    assert get(store) == entry  # far no longer has it, but knows its versions
+    assert get(store) == entry
     run(far.invalidate("doc:42"))
     assert run(store.get((KEY, OTHER))).entries == (None, ENTRY)
-
-
-def test_an_entry_that_died_in_memory_is_looked_for_in_far(store, far):
-    run(store.put({KEY: tagged(store, b"old")}))
-    run(far.invalidate("doc:42"))
     renewed = tagged(far, b"new")
     run(far.put({KEY: renewed}))
     assert get(store) == renewed
+
+
+def test_an_entry_that_comes_with_tags_replaces_the_one_without(store, far):
+    run(store.put({KEY: ENTRY}))
+    entry = tagged(store)
+    run(store.put({KEY: entry}))
+    assert get(store) == entry
+    run(far.invalidate("doc:42"))
+    assert get(store) is None
+
+
+def test_what_far_tells_of_is_gone_at_once(clock):
+    class Telling(Shaky):
+        def watch(self, forgotten):
+            self.forgotten = forgotten
+
+    far = Telling()
+    store = Tiered(Memory(), far, clock)
+    run(store.put({KEY: ENTRY, OTHER: ENTRY}))
+    run(far.forget((KEY, OTHER)))
+    far.forgotten((KEY,))
+    assert run(store.get((KEY, OTHER))).entries == (None, ENTRY)
+    far.forgotten(None)
+    assert get(store, OTHER) is None
 
 
 def test_what_another_process_forgets_is_gone_within_a_second(path, clock):

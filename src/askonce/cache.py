@@ -249,11 +249,21 @@ class Cache:
         """Close files and connections. A later call opens them again."""
         self.session.close()
 
+    async def aclose(self) -> None:
+        """Do the same from a task, and wait for the connections of its loop."""
+        await self.session.aclose()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await self.aclose()
 
     def _options(
         self,

@@ -11,19 +11,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from askonce import keys, plans, replay
 from askonce.colours import Colour
 from askonce.dialects.contract import Dialect
+from askonce.dialects.wire import encode, too_deep
 from askonce.errors import StoreError
 from askonce.flights import Flight, Flights, State
 from askonce.journal import Journal
 from askonce.model import NOTHING, Entry, Outcome, Reason, Request, Response, Versions
 from askonce.plans import Plan
 from askonce.policy import Models, Options
-from askonce.stores.contract import Found, Leases, Store
-from askonce.streams import Reader
+from askonce.stores.contract import Found, Leases, News, Store, Telling
+from askonce.streams import Reader, source_of
 from askonce.tape import Tape
 
 PATIENCE = 600.0
@@ -106,8 +105,9 @@ class Engine:
         while True:
             flight, leading = self.flights.join(plan.key)
             if leading:
-                return await self._lead(plan, flight, colour, deadline)
-            turn = await self._follow(plan, flight, versions, colour, deadline)
+                turn = await self._lead(plan, flight, colour, deadline)
+            else:
+                turn = await self._follow(plan, flight, versions, colour, deadline)
             if turn is not None:
                 return turn
 
@@ -170,7 +170,7 @@ class Engine:
         if plan.facts.usage_asked or not plan.facts.stream or not self.models.tells_usage(host):
             return None
         asking = plan.dialect.ask_usage(keys.parse(body))
-        return None if asking is None else orjson.dumps(asking)
+        return None if asking is None or too_deep(asking) else encode(asking).encode()
 
     # After the call
 
@@ -303,10 +303,17 @@ class Engine:
 
     async def _lead(
         self, plan: Plan, flight: Flight, colour: Colour, deadline: float
-    ) -> Hit | Ticket:
+    ) -> Hit | Ticket | None:
+        """Lead, or follow the one who leads in another process; None to join again."""
         state = State.FREED
         try:
-            leased, waited = await self._lease(plan, flight, colour, deadline)
+            leased, waited = await self.flights.lease(flight), False
+            if not leased:
+                waited = True
+                leased, news = await self._wait_for_lease(flight, colour, deadline)
+                if news is News.TOLD:
+                    state = State.FLYING
+                    return await self._follow_elsewhere(plan, flight, colour, deadline)
             # Look again: the answer may have been stored between the first look and the lead.
             found = await self._get((plan.key,), plan.options.tags)
             hit = self._hit(plan, found.entries[0], waited=waited)
@@ -322,24 +329,52 @@ class Engine:
             if state is not State.FLYING:
                 self.flights.end(flight, state)
 
-    async def _lease(
-        self, plan: Plan, flight: Flight, colour: Colour, deadline: float
-    ) -> tuple[bool, bool]:
-        """Lead among processes too, or wait for the one that does.
+    async def _wait_for_lease(
+        self, flight: Flight, colour: Colour, deadline: float
+    ) -> tuple[bool, News]:
+        """Wait until the lease is ours, or until there is news that ends the waiting."""
+        leases = self.flights.leases
+        assert leases is not None
+        with leases.waiting(flight.key) as waiting:
+            while not await self.flights.lease(flight):
+                left = deadline - time.monotonic()
+                news = await waiting.news(colour, left) if left > 0 else News.FAILED
+                if news is not News.FREE:
+                    return False, news
+        return True, News.FREE
 
-        Returns whether the lease is ours, and whether it was waited for. The pauses grow from 1 ms
-        to 20 ms: short beside a call of seconds, and 50 looks a second cost next to nothing.
-        """
-        if self.flights.lease(flight):
-            return True, False
-        failures = self.flights.failures(plan.key)
-        pause = 0.001
-        while time.monotonic() < deadline and self.flights.failures(plan.key) == failures:
-            await colour.pause(pause)
-            if self.flights.lease(flight):
-                return True, True
-            pause = min(0.020, pause * 1.5)
-        return False, True
+    async def _follow_elsewhere(
+        self, plan: Plan, flight: Flight, colour: Colour, deadline: float
+    ) -> Hit | Ticket | None:
+        """Read the stream that another process leads; others of this process read along."""
+        leases = self.flights.leases
+        assert isinstance(leases, Telling)
+        feed = None
+        try:
+            feed = await leases.follow(flight.key)
+        finally:
+            if feed is None:
+                self.flights.end(flight, State.FREED)
+        if feed is None:
+            return None
+
+        async def landed(_: bytes) -> None:
+            self.flights.end(flight, State.LANDED)
+
+        tape = Tape(
+            source_of(feed, colour),
+            terminal=lambda _: False,
+            settle=landed,
+            abandon=lambda failed: self.flights.end(
+                flight, State.FAILED if failed else State.FREED
+            ),
+        )
+        flight.begin_stream(tape, feed.head)
+        hit = self._read_along(plan, flight, tape, colour, deadline - time.monotonic())
+        if hit is None or plan.facts.stream:
+            return hit
+        await self._drain(hit)
+        return None
 
     async def _follow(
         self, plan: Plan, flight: Flight, versions: Versions, colour: Colour, deadline: float

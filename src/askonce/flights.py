@@ -12,7 +12,7 @@ from enum import Enum
 
 from askonce.colours import Bell
 from askonce.model import Response
-from askonce.stores.contract import Leases
+from askonce.stores.contract import Leases, Telling
 from askonce.tape import Tape
 
 
@@ -46,7 +46,7 @@ class Flight:
         return self.state is not State.FLYING or self.tape is not None
 
     def begin_stream(self, tape: Tape, head: Response) -> None:
-        """Let followers read along."""
+        """Let followers of this process read along."""
         self.head = head
         self.tape = tape
         self.bell.ring()
@@ -58,7 +58,7 @@ class Flights:
     def __init__(self, leases: Leases | None = None) -> None:
         self._lock = threading.Lock()
         self._flying: dict[bytes, Flight] = {}
-        self._leases = leases
+        self.leases = leases
 
     def join(self, key: bytes) -> tuple[Flight, bool]:
         """Return the flight of this key, and whether the caller is to lead it."""
@@ -76,18 +76,20 @@ class Flights:
                 return
             del self._flying[flight.key]
             flight.state = state
-        if self._leases is not None and flight.leased:
-            self._leases.release(flight.key, failed=state is State.FAILED)
+        if self.leases is not None and flight.leased:
+            self.leases.release(flight.key, failed=state is State.FAILED)
         flight.bell.ring()
 
-    def lease(self, flight: Flight) -> bool:
-        """Take the flight's lease among processes, if it is free."""
-        flight.leased = self._leases is None or self._leases.acquire(flight.key)
-        return flight.leased
+    def begin_stream(self, flight: Flight, tape: Tape, head: Response) -> None:
+        """Let followers read along, those of other processes too where they can."""
+        flight.begin_stream(tape, head)
+        if flight.leased and isinstance(self.leases, Telling):
+            self.leases.tell(flight.key, tape, head)
 
-    def failures(self, key: bytes) -> int:
-        """Return a number that changes when a leader in any process fails."""
-        return 0 if self._leases is None else self._leases.failures(key)
+    async def lease(self, flight: Flight) -> bool:
+        """Take the flight's lease among processes, if it is free."""
+        flight.leased = self.leases is None or await self.leases.acquire(flight.key)
+        return flight.leased
 
     def __len__(self) -> int:
         return len(self._flying)

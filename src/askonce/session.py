@@ -142,10 +142,14 @@ class Session:
 
     def close(self) -> None:
         """Close the store. The next call opens it again."""
+        run(self.aclose())
+
+    async def aclose(self) -> None:
+        """Do the same from a task, whose loop may have connections of its own."""
         with self._lock:
             engine, self._engine = self._engine, None
         if engine is not None and self._pid == os.getpid():
-            run(engine.store.close())
+            await engine.store.close()
 
 
 def opener(url: str | None, *, memory: str | int, disk: str | int) -> Callable[[], Store]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from askonce.blocking import run
-from askonce.colours import Colour
+from askonce.colours import THREADS, Colour
 from askonce.errors import UpstreamLost
-from askonce.tape import Tape
+from askonce.stores.contract import Feed
+from askonce.tape import Source, Tape
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class ThreadSource:
@@ -35,6 +39,8 @@ class ThreadSource:
             run(tape.take(chunk))
 
     def advance_from_loop(self, tape: Tape) -> None:
+        import asyncio
+
         asyncio.get_running_loop().run_in_executor(None, self.advance, tape)
 
     def close(self) -> None:
@@ -48,6 +54,8 @@ class LoopSource:
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], close: Callable[[], Awaitable[None]]) -> None:
+        import asyncio
+
         self.thread: int | None = threading.get_ident()
         self._loop = asyncio.get_running_loop()
         self._chunks = chunks
@@ -62,6 +70,8 @@ class LoopSource:
             tape.lose(UpstreamLost("the event loop that fed this stream is closed"))
 
     def advance_from_loop(self, tape: Tape) -> None:
+        import asyncio
+
         if asyncio.get_running_loop() is self._loop:
             self._start(tape)
         else:
@@ -74,6 +84,8 @@ class LoopSource:
 
     async def closed(self) -> None:
         """Close, and wait for it where the running loop is the source's own."""
+        import asyncio
+
         if asyncio.get_running_loop() is self._loop:
             await asyncio.shield(self._begin_closing())
         else:
@@ -101,10 +113,24 @@ class LoopSource:
         return self._closing
 
     async def _finish(self) -> None:
+        import asyncio
+
         if self._pull is not None and not self._pull.done():
             self._pull.cancel()
             await asyncio.wait([self._pull])
         await self._close()
+
+
+def source_of(feed: Feed, colour: Colour) -> Source:
+    """Make the source of a stream that another process leads."""
+    if colour is THREADS:
+        pieces = feed.blocking()
+        return ThreadSource(pieces, lambda: None)
+    return LoopSource(feed.tasks(), _nothing_to_close)
+
+
+async def _nothing_to_close() -> None:
+    """Let a feed be: it has no connection of its own."""
 
 
 class Reader:

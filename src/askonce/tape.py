@@ -53,7 +53,11 @@ class Tape:
         self.bell = Bell()
         self.pieces: list[bytes] = []
         self.ended = False
+        self.was_left = False
+        """Its last reader left before its answer was there."""
         self.error: BaseException | None = None
+        self.listener: Callable[[], None] | None = None
+        """Called whenever there is more on the tape, or it ended."""
         self._terminal = terminal
         self._settle = settle
         self._abandon = abandon
@@ -77,10 +81,10 @@ class Tape:
             self._readers -= 1
             if self._readers or self.ended:
                 return False
-            self.ended = True
+            self.ended, self.was_left = True, not self._settled
         self.source.close()
         self._give_up(failed=False)
-        self.bell.ring()
+        self._tell()
         return True
 
     def idle(self) -> bool:
@@ -105,7 +109,7 @@ class Tape:
             self.pieces += filter(None, pieces)
             self.ended = self.ended or chunk is None
             self._pulling = False
-        self.bell.ring()
+        self._tell()
 
     def lose(self, error: BaseException) -> None:
         """Record that the stream broke. Its leader meets `error`, others a lost connection."""
@@ -114,7 +118,12 @@ class Tape:
             self.ended = True
             self._pulling = False
         self._give_up(failed=True)
+        self._tell()
+
+    def _tell(self) -> None:
         self.bell.ring()
+        if self.listener is not None:
+            self.listener()
 
     def _give_up(self, *, failed: bool) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,25 +15,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory", "open_store"]
 
-SCHEMES = ("memory", "sqlite")
+REDIS = (
+    "redis", "rediss", "valkey", "valkeys", "unix",
+    "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel",
+)  # fmt: skip
+SCHEMES = ("memory", "sqlite", *REDIS)
 
-_SHAPES = "memory://, sqlite:///answers.db (beside the program) or sqlite:////var/cache/answers.db"
+_SHAPES = (
+    "memory://, sqlite:///answers.db (beside the program), sqlite:////var/cache/answers.db "
+    "or redis://host:6379"
+)
 
 
 def open_store(url: str | None, *, memory: str | int = "64MB", disk: str | int = "1GB") -> Store:
     """Open the store of a URL; nothing on disk is touched before its first use.
 
     `memory://` is memory alone; `sqlite:///relative.db` and `sqlite:////absolute.db` are memory
-    over a file; an empty URL is memory over a file in the user's cache folder. `memory` and `disk`
-    bound the two in bytes. Where the file can never work, memory serves alone after one warning.
+    over a file; `redis://host` and its kin (`valkey`, `rediss`, `unix`, `redis+cluster`,
+    `redis+sentinel`) are memory over Redis or Valkey; an empty URL is memory over a file in the
+    user's cache folder. `memory` and `disk` bound the tiers of this machine in bytes. Where a file
+    can never work, memory serves alone after one warning.
     """
     if not url:
         return _over_file(_default_path(), memory, disk)
     scheme, mark, rest = url.partition("://")
     if not mark or scheme not in SCHEMES:
         near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"{url!r} is not the URL of a store: {hint}Use {_SHAPES}")
+        hint = f": did you mean {near[0]!r}?" if near else "."
+        plain = re.sub(r"//[^/]*@", "//", url)  # a password may stand there
+        raise ConfigError(f"{plain!r} is not the URL of a store{hint} Use {_SHAPES}")
+    if scheme in REDIS:
+        return _over_redis(url, memory)
     if scheme == "memory":
         if rest:
             raise ConfigError(f"{url!r}: memory has no path, so write 'memory://'")
@@ -48,6 +61,18 @@ def _over_file(path: Path, memory: str | int, disk: str | int) -> Store:
     from askonce.stores.tiered import Tiered
 
     return Tiered(Memory(memory), SQLite(path, limit=disk))
+
+
+def _over_redis(url: str, memory: str | int) -> Store:
+    try:
+        from askonce.redis.store import Redis
+    except ImportError as missing:
+        raise ConfigError(
+            f'{url.partition(":")[0]}:// needs redis-py: pip install "askonce[redis]"'
+        ) from missing
+    from askonce.stores.tiered import Tiered
+
+    return Tiered(Memory(memory), Redis(url))
 
 
 def _default_path() -> Path:

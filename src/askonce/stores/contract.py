@@ -7,12 +7,23 @@ only garbage collection. Its verbs are `async def`, but a store whose work never
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from askonce.model import Entry, Versions
+from askonce.colours import Colour
+from askonce.model import Entry, Response, Versions
+from askonce.tape import Tape
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -27,7 +38,8 @@ class Store(Protocol):
 
     A tag's version is a random value made at first use. An entry carries the versions it saw; it
     is alive only while every one of them is still the current one. An unknown tag is a dead one: a
-    version that was lost never matches again.
+    version that was lost never matches again. A store of several places may have a version for each
+    of them; it tells the one of the first key it is asked for.
 
     Every verb raises StoreError, and nothing else, when the store cannot do its work. A damaged
     or foreign entry is absent.
@@ -61,17 +73,77 @@ class Store(Protocol):
         ...
 
 
-class Leases(Protocol):
-    """Who may lead the flight of a key, among all processes that share a store."""
+@runtime_checkable
+class Watched(Protocol):
+    """A store that tells of what other processes make it forget."""
 
-    def acquire(self, key: bytes) -> bool:
-        """Take the lease if nobody holds it. Never waits."""
+    def watch(self, forgotten: Callable[[Sequence[bytes] | None], None]) -> None:
+        """Call `forgotten` with the keys, from any thread; with None when some may be missed."""
+        ...
+
+
+class News(Enum):
+    """What somebody who waits for a lease hears of it."""
+
+    FREE = "free"
+    """It may be free by now: try again."""
+    FAILED = "failed"
+    """Its holder failed: no answer will come."""
+    TOLD = "told"
+    """Its holder tells a stream that can be followed."""
+
+
+class Leases(Protocol):
+    """Who may lead the flight of a key, among all processes that share a store.
+
+    Where no lease can be had at all, every one is granted: a call too many is harmless, a call that
+    waits for nobody is not.
+    """
+
+    async def acquire(self, key: bytes) -> bool:
+        """Take the lease if nobody holds it. Never waits for its holder."""
         ...
 
     def release(self, key: bytes, *, failed: bool) -> None:
-        """Give the lease back. A failed leader tells all who wait to stop waiting."""
+        """Give the lease back, and let all who wait know. Allowed from a finaliser."""
         ...
 
-    def failures(self, key: bytes) -> int:
-        """Return a number that changes when a leader of this key fails."""
+    def waiting(self, key: bytes) -> AbstractContextManager[Waiting]:
+        """Listen for news of a lease that somebody else holds."""
+        ...
+
+
+class Waiting(Protocol):
+    """One who waits for a lease. `acquire` must be tried again after listening has begun."""
+
+    async def news(self, colour: Colour, timeout: float) -> News:
+        """Wait for news, for `timeout` seconds at the longest, then say FREE."""
+        ...
+
+
+class Feed(Protocol):
+    """The stream of a flight that another process leads, as it comes."""
+
+    head: Response
+    """Its status and headers; the body is empty."""
+
+    def blocking(self) -> Iterator[bytes]:
+        """Go through the pieces, from the first one on. Raises UpstreamLost when they break off."""
+        ...
+
+    def tasks(self) -> AsyncIterator[bytes]:
+        """Do the same in a task."""
+        ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """Leases whose holders can tell a stream to all who wait."""
+
+    def tell(self, key: bytes, tape: Tape, head: Response) -> None:
+        """Tell a stream that this process leads, if anybody waits for it."""
+        ...
+
+    async def follow(self, key: bytes) -> Feed | None:
+        """Follow the stream that was told of last; None when it is gone already."""
         ...

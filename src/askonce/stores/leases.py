@@ -10,15 +10,36 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from askonce.colours import Colour
 from askonce.errors import StoreError
 from askonce.stores import lockfile
+from askonce.stores.contract import News, Waiting
 
 if TYPE_CHECKING:
     from askonce.stores.connections import Connections
+
+
+class Looks:
+    """Waits for a lease by looking again and again: there is nobody who could tell of it.
+
+    The pauses grow from 1 ms to 20 ms: short beside a call of seconds, and 50 looks a second cost
+    next to nothing.
+    """
+
+    def __init__(self, failures: Callable[[], int]) -> None:
+        self._failures = failures
+        self._before = failures()
+        self._pause = 0.001
+
+    async def news(self, colour: Colour, timeout: float) -> News:
+        """Let some time pass, and say whether a holder failed meanwhile."""
+        await colour.pause(min(self._pause, timeout))
+        self._pause = min(0.020, self._pause * 1.5)
+        return News.FREE if self._failures() == self._before else News.FAILED
 
 
 class FileLeases:
@@ -32,8 +53,8 @@ class FileLeases:
         self._path = Path(path)
         self._file: lockfile.LockFile | None = None
 
-    def acquire(self, key: bytes) -> bool:
-        """Take the lease if nobody holds it. Never waits."""
+    async def acquire(self, key: bytes) -> bool:
+        """Take the lease if nobody holds it. Never waits for its holder."""
         try:
             return self._opened().acquire(_byte(key))
         except (OSError, StoreError):
@@ -44,6 +65,11 @@ class FileLeases:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.release(_byte(key), _counter(key) if failed else None)
+
+    @contextlib.contextmanager
+    def waiting(self, key: bytes) -> Iterator[Waiting]:
+        """Listen for news of a lease that somebody else holds."""
+        yield Looks(lambda: self.failures(key))
 
     def failures(self, key: bytes) -> int:
         """Return a number that changes when a leader of this key fails."""
@@ -88,7 +114,7 @@ class RowLeases:
         self._clock = clock
         self._owners: dict[bytes, bytes] = {}
 
-    def acquire(self, key: bytes) -> bool:
+    async def acquire(self, key: bytes) -> bool:
         """Take the lease if nobody holds it, for 60 seconds. Never waits for its holder."""
         now, owner = self._clock(), os.urandom(16)
         row = (key, owner, now + SPAN, now)
@@ -109,6 +135,11 @@ class RowLeases:
             if failed:
                 self._connections.do(lambda database: database.execute(_FAIL, (_counter(key),)))
             self._connections.do(lambda database: database.execute(_FREE, (key, owner)))
+
+    @contextlib.contextmanager
+    def waiting(self, key: bytes) -> Iterator[Waiting]:
+        """Listen for news of a lease that somebody else holds."""
+        yield Looks(lambda: self.failures(key))
 
     def failures(self, key: bytes) -> int:
         """Return a number that changes when a leader of this key fails."""

@@ -73,6 +73,7 @@ class Memory:
 
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries and say how many there were."""
+        self.check_open()
         return self.drop(keys)
 
     async def invalidate(self, tag: str) -> None:
@@ -93,7 +94,7 @@ class Memory:
         self.clear()
         self._closed = True
 
-    # What a near store of `Tiered` does besides: it keeps entries whose tags another store knows.
+    # What a near store of `Tiered` does besides.
 
     @property
     def drops(self) -> int:
@@ -101,7 +102,7 @@ class Memory:
         return self._drops
 
     def held(self, keys: Iterable[bytes]) -> list[Entry | None]:
-        """Look up entries whatever has become of their tags."""
+        """Look up entries without asking what has become of their tags."""
         with self._lock:
             self.check_open()
             return [self._look(key) for key in keys]
@@ -121,14 +122,13 @@ class Memory:
                 self._add({k: e for k, e in entries.items() if k not in self._entries})
 
     def bury(self, keys: Iterable[bytes]) -> None:
-        """Drop entries that were found dead."""
+        """Drop entries that are out of date; what is read of them elsewhere may come back."""
         with self._lock:
             self._remove(keys)
 
     def drop(self, keys: Iterable[bytes]) -> int:
-        """Drop entries and say how many there were."""
+        """Drop entries and say how many there were; allowed when closed."""
         with self._lock:
-            self.check_open()
             self._drops += 1
             return self._remove(keys)
 

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from askonce.errors import StoreError
-from askonce.model import NOTHING, Entry, Versions
+from askonce.model import NOTHING, Entry
 from askonce.stores.breaker import Breaker
-from askonce.stores.contract import Found, Leases, Store
+from askonce.stores.contract import Found, Leases, Store, Watched
+from askonce.stores.fetches import Fetches
 from askonce.stores.memory import Memory
 from askonce.stores.places import Unsuitable
 
@@ -24,13 +25,14 @@ BETWEEN_LOOKS = 1.0
 class Tiered:
     """Memory (`near`) over a store that is larger or shared (`far`).
 
-    An entry with tags is served from near only if far says that its versions are current, so an
-    invalidation anywhere counts at once. What another process forgets is gone here within a second.
-    What another process puts in place of an entry is seen when near lets go of the older one.
+    Near keeps entries without tags only. One with tags is asked of far each time, where it is read
+    and its versions are checked in one look: an invalidation anywhere counts at once. What another
+    process forgets is gone here as soon as far tells of it (`watch`), or else within a second. What
+    another process puts in place of an entry is seen when near lets go of the older one.
 
-    While far fails, near serves what has no tags, new answers are kept in near, and far is tried
-    again once a second. If far can never work where it is (a network file system, a folder that
-    cannot be written) near takes its place, after one warning.
+    While far fails, near serves what it has, new answers without tags are kept in near, and far is
+    tried again once a second. If far can never work where it is (a network file system, a folder
+    that cannot be written) near takes its place, after one warning.
     """
 
     def __init__(
@@ -42,10 +44,13 @@ class Tiered:
         self._far = far
         self._clock = clock
         self._breaker = Breaker(clock)
+        self._fetches = Fetches()
         self._worked = False
         self._alone = False
         self._looked = float("-inf")
         self._generation: int | None = None
+        if isinstance(far, Watched):
+            far.watch(self._forgotten)
 
     async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
         """Look up entries that are alive, and the version of each tag, made now if it has none.
@@ -56,33 +61,37 @@ class Tiered:
         drops = await self._follow()
         if self._alone:
             return await self._near.get(keys, tags)
-        held = self._near.held(keys)
+        # What is asked for together with tags carries them, so near does not have it.
+        held = [None] * len(keys) if tags else self._near.held(keys)
         missing = [key for key, entry in zip(keys, held, strict=True) if entry is None]
-        names = {tag for entry in held if entry is not None for tag in entry.tags}
-        if not (missing or names or tags):
+        if not (missing or tags):
             return Found(tuple(held), NOTHING)
         try:
-            found = await self._ask(lambda: self._far.get(missing, names.union(tags)))
+            found = await self._look(missing, tags, drops)
         except StoreError:
             if self._alone:
                 return await self._near.get(keys, tags)
             if tags:
                 raise
-            return Found(tuple([e if e and not e.tags else None for e in held]), NOTHING)
-        dead = [k for k, e in zip(keys, held, strict=True) if e and not _alive(e, found.versions)]
-        if dead:
-            self._near.bury(dead)
-            return await self.get(keys, tags)
+            return Found(tuple(held), NOTHING)
         fetched = {k: e for k, e in zip(missing, found.entries, strict=True) if e is not None}
-        self._near.copy(fetched, drops)
+        self._near.copy(_untagged(fetched), drops)
         entries = [fetched.get(k) if e is None else e for k, e in zip(keys, held, strict=True)]
-        asked = {tag: found.versions[tag] for tag in tags} if tags else NOTHING
-        return Found(tuple(entries), asked)
+        return Found(tuple(entries), found.versions)
+
+    async def _look(self, keys: Sequence[bytes], tags: Collection[str], drops: int) -> Found:
+        if tags or len(keys) > 1:
+            return await self._ask(lambda: self._far.get(keys, tags))
+
+        async def look() -> Entry | None:
+            return (await self._ask(lambda: self._far.get(keys))).entries[0]
+
+        return Found((await self._fetches.one(keys[0], drops, look),), NOTHING)
 
     async def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep entries, all or none, in place of what their keys held.
 
-        StoreError if far failed; near keeps them all the same.
+        StoreError if far failed; near keeps those without tags all the same.
         """
         self._near.check_open()
         drops = await self._follow()
@@ -90,7 +99,11 @@ class Tiered:
             if self._breaker.may_ask():
                 await self._unless_alone(lambda: self._far.put(entries), None)
         finally:
-            self._near.keep(entries, drops)
+            if self._alone:
+                self._near.keep(entries, drops)
+            else:
+                self._near.bury(entries)
+                self._near.keep(_untagged(entries), drops)
 
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries and say how many there were."""
@@ -118,6 +131,13 @@ class Tiered:
             await self._far.close()
         finally:
             await self._near.close()
+
+    def _forgotten(self, keys: Sequence[bytes] | None) -> None:
+        """Drop from near what others made far forget; None stands for anything."""
+        if keys is None:
+            self._near.clear()
+        else:
+            self._near.drop(keys)
 
     async def _follow(self) -> int:
         """Drop from near what far was made to forget; return the number of drops until now."""
@@ -163,5 +183,5 @@ class Tiered:
         return answer
 
 
-def _alive(entry: Entry, versions: Versions) -> bool:
-    return all(versions.get(tag) == seen for tag, seen in entry.tags.items())
+def _untagged(entries: Mapping[bytes, Entry]) -> Mapping[bytes, Entry]:
+    return {key: entry for key, entry in entries.items() if not entry.tags}

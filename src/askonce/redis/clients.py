@@ -1,0 +1,146 @@
+"""Clients of redis-py for an address: a server, a cluster, or whoever Sentinel says leads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.asyncio.retry
+import redis.asyncio.sentinel
+import redis.backoff
+import redis.cluster
+import redis.retry
+import redis.sentinel
+from redis.credentials import CredentialProvider
+
+from askonce.redis.address import Address
+
+# One more try at once, as a pooled connection may be of a server that was restarted. More would
+# make a caller wait for a server that is down.
+_TRIES = 1
+
+
+class _Credentials(CredentialProvider):
+    """Reads the password anew for each connection."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        user, password = self._address.credentials()
+        return (user, password or "") if user else (password or "",)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def blocking(address: Address, *, patience: float = 0.0) -> Any:
+    """Make a client for threads. `patience` adds seconds to each wait for an answer."""
+    options = _options(address, patience)
+    options["retry"] = redis.retry.Retry(redis.backoff.NoBackoff(), _TRIES)
+    if address.cluster:
+        nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]
+        return redis.cluster.RedisCluster(
+            startup_nodes=nodes, max_connections=address.connections, **options
+        )
+    if address.service:
+        found = redis.sentinel.Sentinel(
+            address.hosts, sentinel_kwargs=_sentinel_options(address), **options
+        )
+        return found.master_for(address.service, max_connections=address.connections)
+    kind: Any = redis.UnixDomainSocketConnection if address.path else redis.Connection
+    if address.tls is not None:
+        kind = redis.SSLConnection
+    pool = redis.BlockingConnectionPool(
+        connection_class=kind,
+        max_connections=address.connections,
+        timeout=address.timeout,
+        **_place(address),
+        **options,
+    )
+    return redis.Redis.from_pool(pool)
+
+
+def of_loop(address: Address, *, patience: float = 0.0) -> Any:
+    """Make a client for the tasks of one loop."""
+    options = _options(address, patience)
+    options["retry"] = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), _TRIES)
+    if address.cluster:
+        nodes = [redis.asyncio.cluster.ClusterNode(*host) for host in address.hosts]
+        if address.tls is not None:
+            options["ssl"] = True
+        return redis.asyncio.cluster.RedisCluster(
+            startup_nodes=nodes, max_connections=address.connections, **options
+        )
+    if address.service:
+        found = redis.asyncio.sentinel.Sentinel(
+            address.hosts, sentinel_kwargs=_sentinel_options(address), **options
+        )
+        return found.master_for(address.service, max_connections=address.connections)
+    kind: Any = redis.asyncio.Connection
+    if address.path:
+        kind = redis.asyncio.UnixDomainSocketConnection
+    if address.tls is not None:
+        kind = redis.asyncio.SSLConnection
+    pool = redis.asyncio.BlockingConnectionPool(
+        connection_class=kind,
+        max_connections=address.connections,
+        timeout=address.timeout,
+        **_place(address),
+        **options,
+    )
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+def _place(address: Address) -> dict[str, Any]:
+    if address.path:
+        return {"path": address.path}
+    host, port = address.hosts[0]
+    return {"host": host, "port": port}
+
+
+def _options(address: Address, patience: float) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "socket_timeout": address.timeout + patience,
+        "socket_connect_timeout": address.connect_timeout,
+        "client_name": "askonce",
+    }
+    if not address.cluster:
+        options["db"] = address.database
+    if address.username or address.password or address.password_file:
+        options["credential_provider"] = _Credentials(address)
+    if address.tls is not None:
+        options |= dict(address.tls)
+        if address.cluster or address.service:
+            options["ssl"] = True
+    return options
+
+
+def _sentinel_options(address: Address) -> dict[str, Any]:
+    said = {"username": address.sentinel_username, "password": address.sentinel_password}
+    return {
+        "socket_timeout": address.timeout,
+        "socket_connect_timeout": address.connect_timeout,
+        **{name: value for name, value in said.items() if value},
+    }
+
+
+def close(client: Any) -> None:
+    """Close a client for threads, and those of its sentinels."""
+    client.close()
+    for sentinel in _sentinels(client):
+        sentinel.close()
+
+
+async def aclose(client: Any) -> None:
+    """Close a client of this loop, and those of its sentinels."""
+    await client.aclose()
+    for sentinel in _sentinels(client):
+        await sentinel.aclose()
+
+
+def _sentinels(client: Any) -> list[Any]:
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return [] if manager is None else list(manager.sentinels)

@@ -1,0 +1,144 @@
+"""A stream told through Redis: what its leader writes, and what its followers read.
+
+It is a Redis stream of one field an entry: `h` the head, then `p` a piece of the answer each, and
+`e` or `x` at the end, whole or lost. It lives while its leader renews it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self
+
+import msgspec
+
+from askonce.blocking import run
+from askonce.errors import StoreError, UpstreamLost
+from askonce.model import Headers, Response
+from askonce.redis.link import Link
+from askonce.tape import Tape
+
+HEAD, PIECE, ENDED, LOST = b"h", b"p", b"e", b"x"
+
+WAIT = 1.0
+"""Seconds to wait for more before looking whether the stream is still there."""
+
+AT_ONCE = 100
+"""Entries read in one round trip."""
+
+LARGEST = 16 * 2**20
+"""Bytes of a stream that is told. The followers of a larger one get the connection error."""
+
+
+class _Head(msgspec.Struct):
+    status: int
+    headers: Headers
+
+
+class Frames:
+    """What of a tape is to be told: all of it, from the moment on that somebody waits."""
+
+    def __init__(self, tape: Tape, head: Response) -> None:
+        self.lock = threading.RLock()
+        self.wanted = False
+        self.over = False
+        self._tape = tape
+        self._head = head
+        self._told = 0
+        self._bytes = 0
+
+    def more(self) -> list[tuple[bytes, bytes]]:
+        """Return the fields that were not told yet. The lock must be held."""
+        tape = self._tape
+        if self.over:
+            return []
+        fields: list[tuple[bytes, bytes]] = []
+        if not self._told:
+            fields.append((HEAD, msgspec.json.encode(_Head(self._head.status, self._head.headers))))
+        # First whether it is over, then what there is: pieces come before the end.
+        ended, error = tape.ended, tape.error
+        pieces = tape.pieces[max(0, self._told - 1) :]
+        fields += [(PIECE, piece) for piece in pieces]
+        self._told += len(fields)
+        self._bytes += sum(map(len, pieces))
+        if self._bytes > LARGEST or error is not None or (ended and tape.was_left):
+            fields.append((LOST, b""))
+            self.over = True
+        elif ended:
+            fields.append((ENDED, b""))
+            self.over = True
+        return fields
+
+
+class StreamFeed:
+    """A stream that another process leads."""
+
+    def __init__(self, link: Link, name: bytes, head: Response, last: bytes) -> None:
+        self.head = head
+        self._link = link
+        self._name = name
+        self._last = last
+
+    @classmethod
+    async def open(cls, link: Link, name: bytes) -> Self | None:
+        """Read the head of a stream; None when it is gone. Never raises."""
+        try:
+            found = await link.together([("XRANGE", name, "-", "+", "COUNT", 1)])
+            place, fields = found[0][0]
+            head = msgspec.json.decode(_pair(fields)[1], type=_Head)
+        except (StoreError, LookupError, msgspec.MsgspecError):
+            return None
+        return cls(link, name, Response(head.status, head.headers, b"", streamed=True), place)
+
+    def blocking(self) -> Iterator[bytes]:
+        """Go through the pieces, from the first one on. Raises UpstreamLost when they break off."""
+        while True:
+            for entry in run(self._read()):
+                piece = self._piece(*entry)
+                if piece is None:
+                    return
+                yield piece
+
+    async def tasks(self) -> AsyncIterator[bytes]:
+        """Do the same in a task."""
+        while True:
+            for entry in await self._read():
+                piece = self._piece(*entry)
+                if piece is None:
+                    return
+                yield piece
+
+    async def _read(self) -> list[Any]:
+        """Wait for more entries. Raises UpstreamLost when there will be none."""
+        block = ("BLOCK", int(WAIT * 1000), "STREAMS", self._name, self._last)
+        try:
+            while True:
+                found = await self._link.wait(("XREAD", "COUNT", AT_ONCE, *block), WAIT)
+                if found:
+                    return _entries(found)
+                if not (await self._link.together([("EXISTS", self._name)]))[0]:
+                    raise UpstreamLost("the process that led this stream is gone")
+        except StoreError as error:
+            raise UpstreamLost(f"the stream cannot be followed any more: {error}") from error
+
+    def _piece(self, place: bytes, fields: Any) -> bytes | None:
+        """Read an entry: a piece, or None at the end."""
+        self._last = place
+        name, value = _pair(fields)
+        if name == LOST:
+            raise UpstreamLost("the connection of a shared stream was lost")
+        return value if name == PIECE else None
+
+
+def _entries(found: Any) -> list[Any]:
+    """Return the entries of the one stream that was read, as either protocol tells them."""
+    entries: list[Any] = next(iter(found.values())) if isinstance(found, dict) else found[0][1]
+    nested = len(entries) == 1 and isinstance(entries[0][0], list)
+    return list(entries[0]) if nested else list(entries)
+
+
+def _pair(fields: Any) -> tuple[bytes, bytes]:
+    """Return the one field of an entry, as either protocol tells it."""
+    if isinstance(fields, dict):
+        return next(iter(fields.items()))
+    return fields[0], fields[1]

@@ -1,0 +1,237 @@
+"""Who leads a flight, among all machines that share a Redis, and how the others follow.
+
+A lease is a key with a random token that lives for three seconds unless it is renewed, so that of a
+leader that was killed nothing is left. Only the holder of the token can renew it or give it back.
+Those who wait are woken by a message. A leader tells its stream only once somebody waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from askonce.blocking import run
+from askonce.colours import Bell, Colour
+from askonce.errors import StoreError
+from askonce.model import Response
+from askonce.redis.feeds import ENDED, LOST, Frames, StreamFeed
+from askonce.redis.link import Link, called
+from askonce.redis.names import Names
+from askonce.redis.news import News as Channel
+from askonce.redis.scripts import ACQUIRE, RELEASE, RENEW
+from askonce.redis.sides import Command
+from askonce.stores.contract import Feed, News, Waiting
+from askonce.tape import Tape
+
+LEASE = 3.0
+"""Seconds that a lease lives without being renewed; it is renewed every second."""
+
+READ_ON = 30.0
+"""Seconds for which a stream that has ended can still be read."""
+
+Job: TypeAlias = list[Command]
+
+_SAYS = {b"l": News.FREE, b"r": News.FREE, b"f": News.FAILED, b"s": News.TOLD}
+
+
+class RedisLeases:
+    """Leases on a Redis.
+
+    What must not wait for the server (renewing, giving back, telling a stream) is done by one
+    thread, from the first lease on.
+    """
+
+    def __init__(self, link: Link, names: Names, channel: Channel) -> None:
+        self._link = link
+        self._names = names
+        self._channel = channel
+        self._lock = threading.RLock()
+        self._tokens: dict[bytes, bytes] = {}
+        self._told: dict[bytes, Frames] = {}
+        self._waiting: dict[bytes, set[_Waiting]] = {}
+        self._followed: dict[bytes, bytes] = {}
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        channel.listen(self._hear)
+
+    async def acquire(self, key: bytes) -> bool:
+        """Take the lease if nobody holds it. Never waits for its holder."""
+        token = os.urandom(16)
+        milliseconds = int(LEASE * 1000)
+        self._channel.begin()
+        try:
+            held = await self._link.run(
+                ACQUIRE, [self._names.lease(key)], token, milliseconds, self._names.news, b"w" + key
+            )
+        except StoreError:
+            return True
+        if held is None:
+            with self._lock:
+                self._tokens[key] = token
+            self._begin()
+        return held is None
+
+    def release(self, key: bytes, *, failed: bool) -> None:
+        """Give the lease back, and let all who wait know. Allowed from a finaliser."""
+        with self._lock:
+            token = self._tokens.pop(key, None)
+        if token is not None:
+            says = (b"f" if failed else b"l") + key
+            names = [self._names.lease(key)]
+            self._jobs.put([called(RELEASE, names, token, self._names.news, says)])
+
+    @contextlib.contextmanager
+    def waiting(self, key: bytes) -> Iterator[Waiting]:
+        """Listen for news of a lease that somebody else holds."""
+        waiting = _Waiting()
+        with self._lock:
+            self._waiting.setdefault(key, set()).add(waiting)
+        try:
+            yield waiting
+        finally:
+            with self._lock:
+                self._waiting[key].discard(waiting)
+                if not self._waiting[key]:
+                    del self._waiting[key]
+
+    def tell(self, key: bytes, tape: Tape, head: Response) -> None:
+        """Tell a stream that this process leads, if anybody waits for it."""
+        with self._lock:
+            token = self._tokens.get(key)
+            if token is None:
+                return
+            frames = Frames(tape, head)
+            self._told[key] = frames
+        tape.listener = lambda: self._tell_more(key, token, frames)
+
+    async def follow(self, key: bytes) -> Feed | None:
+        """Follow the stream that was told of last; None when it is gone already."""
+        token = self._followed.pop(key, None)
+        if token is None:
+            return None
+        return await StreamFeed.open(self._link, self._names.stream(key, token))
+
+    def close(self) -> None:
+        """Give all leases back, and end the thread."""
+        for key in list(self._tokens):
+            self.release(key, failed=False)
+        self._jobs.put(None)
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=1.0)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: its parent's leases are not its own."""
+        self._lock = threading.RLock()
+        self._tokens, self._told, self._waiting, self._followed = {}, {}, {}, {}
+        self._jobs, self._thread = SimpleQueue(), None
+
+    # What is heard from other processes
+
+    def _hear(self, letter: bytes, key: bytes, rest: bytes) -> None:
+        if letter == b"w":
+            self._wanted(key)
+            return
+        with self._lock:
+            waiting = tuple(self._waiting.get(key, ()))
+            if letter == b"s" and waiting:
+                self._followed[key] = rest
+        for one in waiting:
+            one.hear(_SAYS.get(letter, News.FREE))
+
+    def _wanted(self, key: bytes) -> None:
+        """Somebody waits: begin to tell the stream, or say again that it is told."""
+        with self._lock:
+            frames, token = self._told.get(key), self._tokens.get(key)
+        if frames is None or token is None:
+            return
+        frames.wanted = True
+        self._tell_more(key, token, frames)
+        self._jobs.put([("PUBLISH", self._names.news, b"".join((b"s", key, token)))])
+
+    def _tell_more(self, key: bytes, token: bytes, frames: Frames) -> None:
+        with frames.lock:
+            fields = frames.more() if frames.wanted else []
+            over = frames.over
+            if fields:
+                name = self._names.stream(key, token)
+                job: Job = [("XADD", name, "*", field, value) for field, value in fields]
+                ended = fields[-1][0] in (ENDED, LOST)
+                alive = READ_ON if ended else LEASE
+                self._jobs.put([*job, ("PEXPIRE", name, int(alive * 1000))])
+        if over:
+            with self._lock:
+                if self._told.get(key) is frames:
+                    del self._told[key]
+
+    # The thread
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None:
+                    self._thread = threading.Thread(
+                        target=self._work, name="askonce leases", daemon=True
+                    )
+                    self._thread.start()
+
+    def _work(self) -> None:
+        every = LEASE / 3
+        due = time.monotonic() + every
+        while True:
+            jobs: list[Job] = []
+            with contextlib.suppress(Empty):
+                jobs.append(self._next_job(max(0.0, due - time.monotonic())))
+                while True:
+                    jobs.append(self._next_job(0.0))
+            if time.monotonic() >= due:
+                due = time.monotonic() + every
+                jobs.append(self._renewals())
+            commands = [command for job in jobs for command in job]
+            # What cannot be told is not told: leases end by themselves, streams expire.
+            with contextlib.suppress(StoreError):
+                if commands:
+                    run(self._link.together(commands, [RELEASE, RENEW]))
+            if _LAST in jobs:
+                return
+
+    def _next_job(self, timeout: float) -> Job:
+        job = self._jobs.get(timeout=timeout) if timeout else self._jobs.get_nowait()
+        return _LAST if job is None else job
+
+    def _renewals(self) -> Job:
+        job: Job = []
+        with self._lock:
+            for key, token in self._tokens.items():
+                names = [self._names.lease(key)]
+                if key in self._told and self._told[key].wanted:
+                    names.append(self._names.stream(key, token))
+                job.append(called(RENEW, names, token, int(LEASE * 1000)))
+        return job
+
+
+_LAST: Job = []
+"""The job behind which there is none. It is known by its identity."""
+
+
+class _Waiting:
+    """One who waits. News that came before it listened again is not lost."""
+
+    def __init__(self) -> None:
+        self._bell = Bell()
+        self._heard: News | None = None
+
+    def hear(self, news: News) -> None:
+        self._heard = news
+        self._bell.ring()
+
+    async def news(self, colour: Colour, timeout: float) -> News:
+        """Wait for a message; without one, try again when a dead holder's lease has ended."""
+        await colour.wait(self._bell, lambda: self._heard is not None, min(timeout, LEASE))
+        heard, self._heard = self._heard, None
+        return News.FREE if heard is None else heard

@@ -1,0 +1,244 @@
+"""Entries in Redis or Valkey: one round trip to get, one to put.
+
+Keys are `NAMESPACE:{BUCKET}:e:KEY`, and one hash of tag versions for each bucket,
+`NAMESPACE:{BUCKET}:tags`. A cluster has 256 buckets, so that an entry and its tags share a slot; a
+single server has one.
+"""
+
+from __future__ import annotations
+
+import bisect
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from struct import Struct
+from typing import Any
+
+from askonce.codec import decode, encode
+from askonce.errors import StoreError
+from askonce.model import NOTHING, Entry, Versions
+from askonce.redis import address
+from askonce.redis.leases import RedisLeases
+from askonce.redis.link import Link, called
+from askonce.redis.names import Names
+from askonce.redis.news import News
+from askonce.redis.scripts import FORGET, LOOK
+from askonce.redis.sides import Command
+from askonce.stores.contract import Found
+
+KEPT_AFTER = 3600.0
+"""Seconds for which the server keeps an entry that has expired: it may still be served stale."""
+
+MOST_TAGS = 100_000
+"""Tag names remembered in all. One more in a bucket, and all of its tags are dead."""
+
+CONFIRMED = 0.1
+"""Seconds to wait until a replica has an invalidation too."""
+
+_SIZE = Struct("<I")
+_NAME = Struct("<H")
+_VERSION = 17
+
+
+class Redis:
+    """A store on a server, a cluster or a replicated server, shared by all who know its address.
+
+    The server drops entries an hour after they expire; how much it may hold in all is its own
+    `maxmemory`. Nothing is opened before the first use.
+    """
+
+    blocking = False
+
+    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+        self._address = address.read(url)
+        self._clock = clock
+        self._link = Link(self._address)
+        self._names = Names(self._address)
+        self._news = News(self._address, self._names)
+        self.leases = RedisLeases(self._link, self._names, self._news)
+        self._listing: list[bytes] | None = None
+        self._listed_to: bytes | None = None
+
+    def watch(self, forgotten: Callable[[Sequence[bytes] | None], None]) -> None:
+        """Call `forgotten` with the keys that others forget; with None when some may be missed."""
+        self._news.watch(forgotten)
+
+    async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
+        """Look up entries that are alive, and the version of each tag, made now if it has none."""
+        places = self._buckets(keys) or ({0: []} if tags else {})
+        many = len(self._names.buckets) > 1
+        self._news.begin()
+        commands: list[Command] = []
+        for bucket, members in places.items():
+            asked = tags if not commands else ()
+            names = [self._names.tags(bucket), *(self._names.entry(key) for key in members)]
+            here = bytes((bucket,)) if many else b""
+            arguments = here, *_proposed(asked, bucket), self._names.most_tags(MOST_TAGS)
+            commands.append(called(LOOK, names, *arguments))
+        answers = await self._link.together(commands, [LOOK]) if commands else []
+        found: dict[bytes, Entry] = {}
+        for members, answer in zip(places.values(), answers, strict=True):
+            found |= _read(members, answer)
+        if many:
+            await self._check_elsewhere(found)
+        versions: Versions = NOTHING
+        if tags:
+            versions = dict(zip(tags, answers[0][-len(tags) :], strict=True))
+        return Found(tuple([found.get(key) for key in keys]), versions)
+
+    async def put(self, entries: Mapping[bytes, Entry]) -> None:
+        """Keep entries in place of what their keys held; on a cluster each by itself."""
+        self._listing = None
+        try:
+            commands = [self._setting(key, entry) for key, entry in entries.items()]
+        except (ValueError, OverflowError) as error:
+            raise StoreError(f"this cannot be stored: {error}") from error
+        if commands:
+            await self._link.together(commands)
+        else:
+            self._link.check_open()
+
+    async def forget(self, keys: Sequence[bytes]) -> int:
+        """Drop entries and say how many there were."""
+        self._listing = None
+        commands: list[Command] = []
+        for members in self._buckets(dict.fromkeys(keys)).values():
+            names = [self._names.entry(key) for key in members]
+            news = self._names.news, b"".join((b"d", *members))
+            commands.append(called(FORGET, names, *news))
+        if not commands:
+            self._link.check_open()
+        return sum(await self._link.together(commands, [FORGET])) if commands else 0
+
+    async def invalidate(self, tag: str) -> None:
+        """Give a tag a new version in every bucket. StoreError if one of them cannot be reached.
+
+        Where there are replicas, one of them has it before this returns.
+        """
+        self._listing = None
+        await self._link.in_thread(lambda client: self._invalidate(client, tag))
+
+    async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
+        """List entries that are alive in order of their keys, at most `limit` behind `after`.
+
+        The server knows no order: its keys are listed once, and again when a page is not the next.
+        """
+        if self._listing is None or after != self._listed_to:
+            self._listing = await self._link.in_thread(self._list)
+        found: list[tuple[bytes, Entry]] = []
+        at = bisect.bisect_right(self._listing, after) if after else 0
+        while len(found) < limit and at < len(self._listing):
+            page = self._listing[at : at + limit]
+            at += len(page)
+            entries = (await self.get(page)).entries
+            found += [(key, it) for key, it in zip(page, entries, strict=True) if it is not None]
+        found = found[:limit]
+        self._listed_to = found[-1][0] if found else None
+        return found
+
+    async def close(self) -> None:
+        """Let go of all connections and leases."""
+        self._news.end()
+        await self._link.off_loop(self.leases.close)
+        await self._link.close()
+
+    def _buckets(self, keys: Iterable[bytes]) -> dict[int, list[bytes]]:
+        places: dict[int, list[bytes]] = {}
+        for key in keys:
+            places.setdefault(self._names.bucket(key), []).append(key)
+        return places
+
+    def _setting(self, key: bytes, entry: Entry) -> Command:
+        value = _tagged(entry.tags) + encode(key, entry)
+        if entry.expires is None:
+            return ("SET", self._names.entry(key), value)
+        left = max(0.0, entry.expires - self._clock()) + KEPT_AFTER
+        return ("SET", self._names.entry(key), value, "PX", int(left * 1000))
+
+    async def _check_elsewhere(self, found: dict[bytes, Entry]) -> None:
+        """Drop entries that carry a version of another bucket, where it is no longer current."""
+        asked = [
+            (key, tag, version)
+            for key, entry in found.items()
+            for tag, version in entry.tags.items()
+            if version[:1] != bytes((self._names.bucket(key),))
+        ]
+        if not asked:
+            return
+        commands: list[Command] = [
+            ("HGET", self._names.tags(version[0] if version else 0), tag.encode())
+            for _, tag, version in asked
+        ]
+        answers = await self._link.together(commands)
+        for (key, _, version), current in zip(asked, answers, strict=True):
+            if current != version:
+                found.pop(key, None)
+
+    def _invalidate(self, client: Any, tag: str) -> None:
+        name = tag.encode()
+        with client.pipeline(transaction=False) as pipeline:
+            for bucket in self._names.buckets:
+                pipeline.execute_command("HDEL", self._names.tags(bucket), name)
+            pipeline.execute()
+        for node in self._primaries(client):
+            self._confirm(node)
+
+    def _confirm(self, node: Any) -> None:
+        """Wait until a replica has all that was written, if there is one.
+
+        https://redis.io/docs/latest/commands/wait/: it counts from the last command of its own
+        connection, which is why it is sent behind another.
+        """
+        if not node.info("replication").get("connected_slaves"):
+            return
+        with node.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("ECHO", b"")
+            pipeline.execute_command("WAIT", 1, int(CONFIRMED * 1000))
+            confirmed = pipeline.execute()[1]
+        if not confirmed:
+            raise StoreError(
+                f"{self._address.shown}: no replica has confirmed the invalidation, so a failover "
+                "could undo it; invalidate again"
+            )
+
+    def _primaries(self, client: Any) -> list[Any]:
+        if not self._address.cluster:
+            return [client]
+        return [client.get_redis_connection(node) for node in client.get_primaries()]
+
+    def _list(self, client: Any) -> list[bytes]:
+        found: list[bytes] = []
+        for node in self._primaries(client):
+            names = node.scan_iter(match=self._names.every_entry, count=1000)
+            found += map(self._names.key, names)
+        return sorted(set(found))
+
+
+def _proposed(tags: Collection[str], bucket: int) -> list[bytes]:
+    """Return each tag and the version it is to have if it has none."""
+    return [part for tag in tags for part in (tag.encode(), bytes((bucket,)) + os.urandom(16))]
+
+
+def _tagged(tags: Versions) -> bytes:
+    """Write what the server must know: the versions of the tags."""
+    parts = [
+        part
+        for tag, version in tags.items()
+        for part in (_NAME.pack(len(tag.encode())), tag.encode(), _fitted(version))
+    ]
+    return b"".join((_SIZE.pack(_SIZE.size + sum(map(len, parts))), *parts))
+
+
+def _fitted(version: bytes) -> bytes:
+    # A version that no Redis made is never current, whatever its length.
+    return version[:_VERSION].ljust(_VERSION, b"\0")
+
+
+def _read(keys: Sequence[bytes], answer: Sequence[Any]) -> dict[bytes, Entry]:
+    found: dict[bytes, Entry] = {}
+    for key, value in zip(keys, answer, strict=False):
+        if value is not None and len(value) > _SIZE.size:
+            entry = decode(key, value[_SIZE.unpack_from(value)[0] :])
+            if entry is not None:
+                found[key] = entry
+    return found
