@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -63,6 +64,10 @@ _FLOAT = b"\xcb"
 _INSTANT = b"\xff"
 """The type of a MessagePack timestamp (-1), a byte that UTF-8 text never holds."""
 _EXACT = 2**63
+_PLAIN = frozenset({str, int, bool, type(None)})
+_PARAMETERS = 2
+"""How deep a call's own parameters lie in what is digested. Floats are seldom elsewhere; to walk
+the messages of a 4 KB chat for them takes 4 us, as long as all the rest of its digest."""
 
 
 def canonical(value: Any) -> bytes:
@@ -71,10 +76,11 @@ def canonical(value: Any) -> bytes:
     Raises Ambiguous for what JSON cannot hold exactly, and for objects that are not JSON.
     """
     try:
-        packed = _pack(value)
+        packed = _pack(_normal(value, _PARAMETERS))
         # Only floats and points in time need a closer look, and neither is written without its
         # byte. The byte may also stand for something else; then the look was for nothing.
-        return _pack(_normal(value)) if _FLOAT in packed or _INSTANT in packed else packed
+        doubtful = _FLOAT in packed or _INSTANT in packed
+        return _pack(_normal(value, sys.maxsize)) if doubtful else packed
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Ambiguous(f"not a JSON value that everybody reads alike: {error}") from error
 
@@ -87,17 +93,20 @@ def digest(value: Any) -> bytes:
     return blake3(text).digest(LENGTH)
 
 
-def _normal(value: Any) -> Any:
-    """Write whole floats as integers, so that 0 and 0.0 are one number."""
+def _normal(value: Any, depth: int) -> Any:
+    """Write whole floats as integers, down to a depth, so that 0 and 0.0 are one number."""
     kind = type(value)
     if kind is float:
         if not math.isfinite(value):
             raise Ambiguous("NaN and infinity are not JSON numbers")
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
-    if kind is dict:
-        return {name: _normal(item) for name, item in value.items()}
-    if kind is list or kind is tuple:
-        return [_normal(item) for item in value]
+    if depth and kind is dict:
+        return {
+            name: item if type(item) in _PLAIN else _normal(item, depth - 1)
+            for name, item in value.items()
+        }
+    if depth and (kind is list or kind is tuple):
+        return [item if type(item) in _PLAIN else _normal(item, depth - 1) for item in value]
     if isinstance(value, datetime):
         raise Ambiguous("a point in time reads differently in every time zone; write it as text")
     return value

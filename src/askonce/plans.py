@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from askonce import dialects, keys
 from askonce.dialects.contract import Dialect, Facts, Json
+from askonce.dialects.wire import too_deep
 from askonce.errors import Ambiguous
 from askonce.model import Reason, Request
 from askonce.policy import ASKED, Models, Options, refuse, unpinned
@@ -34,10 +35,12 @@ def make(request: Request, options: Options, models: Models) -> Plan | Reason:
     """Plan a call, or say why it is not for the cache."""
     if options.bypass:
         return ASKED
-    path = urlsplit(request.url).path
+    path, query = urlsplit(request.url)[2:4]
     dialect = dialects.find(path)
     if request.method != "POST" or dialect is None:
         return Reason("endpoint", "only calls to known endpoints of models are cached")
+    if not dialect.tells(path, query):
+        return Reason("form", "the answer is asked for in a form that is not cached")
     if len(request.body) > LARGEST_BODY:
         return Reason("too_large", f"the body has more than {LARGEST_BODY} bytes")
     try:
@@ -60,7 +63,11 @@ def _keyed(request: Request, plan: Plan, models: Models) -> Plan:
     stands_for = models.stands_for.get(plan.facts.model, "")
     batching = dialect.batching
     parts = []
-    for body in [plan.body] if batching is None else batching.parts(plan.body):
+    bodies = [plan.body] if batching is None else batching.parts(plan.body)
+    # A batch is written again, for the parts that are missing.
+    if len(bodies) > 1 and too_deep(bodies[0]):
+        raise Ambiguous("the body is nested too deep to be written again")
+    for body in bodies:
         document = keys.document(request, dialect, body, tenant=options.tenant, model=stands_for)
         parts.append(replace(plan, key=keys.digest(document), body=body))
     return parts[0] if len(parts) == 1 else replace(plan, parts=tuple(parts))

@@ -29,6 +29,10 @@ class Facts:
     """State, effects or live data that make the call more than a function of its body."""
 
 
+def _always(path: str, query: str) -> bool:  # noqa: ARG001 (a Dialect's `tells`)
+    return True
+
+
 def _same_url(path: str) -> str:
     return path
 
@@ -84,6 +88,8 @@ class Dialect:
     """Body fields proven to leave the answer as it is; every other field counts."""
     neutral_query: frozenset[str] = frozenset()
     """Query parameters that do not change the answer."""
+    tells: Callable[[str, str], bool] = field(default=_always)
+    """Whether the answer to a URL (path and query) comes in the form that `events` tells it."""
     endpoint: Callable[[str], str] = field(default=_same_url)
     """The path that counts in the key; dialects with a path of their own for streams fold it."""
     terminal: Callable[[Event], bool] = field(default=_never)

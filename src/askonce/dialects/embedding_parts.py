@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from askonce.dialects.contract import Json
+from askonce.dialects.wire import record
 
 
 def parts(body: Json) -> list[Json]:
@@ -33,7 +34,7 @@ def divide(answer: Json, requests: Sequence[Json]) -> list[Json] | None:
     data = answer.get("data")
     if not isinstance(data, list) or len(data) != len(requests):
         return None
-    by_index = {item.get("index"): item for item in data if isinstance(item, dict)}
+    by_index = {_place(item): item for item in data}
     if by_index.keys() != set(range(len(requests))):
         return None
     shares = _shares(answer.get("usage"), [len(request["input"]) for request in requests])
@@ -43,11 +44,16 @@ def divide(answer: Json, requests: Sequence[Json]) -> list[Json] | None:
     ]
 
 
+def _place(item: Any) -> int | None:
+    index = item.get("index") if isinstance(item, dict) else None
+    return index if isinstance(index, int) else None
+
+
 def join(answers: Sequence[Json]) -> Json:
     """Put the answers of all parts together, in order."""
     usage: dict[str, Any] = {}
     for answer in answers:
-        for name, count in (answer.get("usage") or {}).items():
+        for name, count in record(answer.get("usage")).items():
             if isinstance(count, int):
                 usage[name] = usage.get(name, 0) + count
     data = [{**answer["data"][0], "index": at} for at, answer in enumerate(answers)]
@@ -55,10 +61,9 @@ def join(answers: Sequence[Json]) -> Json:
 
 
 def _shares(usage: Any, lengths: Sequence[int]) -> list[Json]:
-    counts = usage if isinstance(usage, dict) else {}
     shares: list[Json] = [{} for _ in lengths]
     total = sum(lengths) or 1
-    for name, count in counts.items():
+    for name, count in record(usage).items():
         if not isinstance(count, int):
             continue
         given, so_far = 0, 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from askonce.dialects import flaws
 from askonce.dialects.contract import Dialect, Facts, Json
@@ -48,6 +48,12 @@ def _matches(path: str) -> bool:
 
 def _endpoint(path: str) -> str:
     return path.removesuffix(_STREAM) + _WHOLE if path.endswith(_STREAM) else path
+
+
+def _tells(path: str, query: str) -> bool:
+    # Without `alt=sse` a stream comes as one long JSON array; other values ask for other formats.
+    forms = {value for name, value in parse_qsl(query, keep_blank_values=True) if name == "alt"}
+    return forms == {"sse"} if path.endswith(_STREAM) else forms <= {"json"}
 
 
 def _facts(path: str, body: Json) -> Facts:
@@ -241,10 +247,11 @@ GEMINI = Dialect(
     events=_events,
     neutral_query=frozenset(
         {
-            "alt",  # `sse`: how the stream is framed
+            "alt",  # how the answer is framed; `_tells` knows which values are read
             "key",  # the credential
         }
     ),
+    tells=_tells,
     endpoint=_endpoint,
     usage=_usage,
 )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from askonce import replay
 from askonce.blocking import run
 from askonce.colours import TASKS, THREADS, Colour
 from askonce.dialects.contract import Json
+from askonce.dialects.wire import decode, decode_object, encode, too_deep
 from askonce.engine import Hit, Ticket
 from askonce.model import NOTHING, Outcome, Reason, Response
 from askonce.plans import Plan
 from askonce.surfaces.exchange import Exchange
+
+UNANSWERED = Reason("failed", "the batch was not answered")
 
 
 def blocking(exchange: Exchange, inner: Any) -> Any:
@@ -23,7 +24,8 @@ def blocking(exchange: Exchange, inner: Any) -> Any:
     if not batch.tickets:
         return batch.answer()
     try:
-        response = inner.handle_request(batch.outgoing())
+        with exchange.upstream():
+            response = inner.handle_request(batch.outgoing())
         if not 200 <= response.status_code < 300:
             return batch.passed(response)
         response.read()
@@ -32,7 +34,8 @@ def blocking(exchange: Exchange, inner: Any) -> Any:
         raise
     if run(batch.settle(response, THREADS)):
         return batch.answer(response)
-    return inner.handle_request(exchange.request)
+    with exchange.upstream():
+        return inner.handle_request(exchange.request)
 
 
 async def tasks(exchange: Exchange, inner: Any) -> Any:
@@ -42,7 +45,8 @@ async def tasks(exchange: Exchange, inner: Any) -> Any:
     if not batch.tickets:
         return batch.answer()
     try:
-        response = await inner.handle_async_request(batch.outgoing())
+        with exchange.upstream():
+            response = await inner.handle_async_request(batch.outgoing())
         if not 200 <= response.status_code < 300:
             return batch.passed(response)
         await response.aread()
@@ -51,7 +55,8 @@ async def tasks(exchange: Exchange, inner: Any) -> Any:
         raise
     if await batch.settle(response, TASKS):
         return batch.answer(response)
-    return await inner.handle_async_request(exchange.request)
+    with exchange.upstream():
+        return await inner.handle_async_request(exchange.request)
 
 
 class Batch:
@@ -79,7 +84,7 @@ class Batch:
             turns = await exchange.engine.begin_all(asked, colour, exchange.patience)
         for key, turn in turns.items():
             if isinstance(turn, Hit):
-                self._answers[key] = orjson.loads(turn.response.body)
+                self._answers[key] = decode(turn.response.body.decode())
                 self._found.append(turn.outcome)
             else:
                 self.tickets[key] = turn
@@ -94,13 +99,13 @@ class Batch:
         """Return the request for the missing inputs, each once, in their order."""
         bodies = [part.body for part in self._missing()]
         body = self._batching.gather(self._exchange.plan.body, bodies)
-        return self._exchange.asking(orjson.dumps(body))
+        return self._exchange.asking(encode(body).encode())
 
     async def settle(self, response: Any, colour: Colour) -> bool:
         """Keep each part of the answer; False when the answer does not fit the request."""
         exchange, missing = self._exchange, self._missing()
         head = exchange.head(response)
-        whole = replay.answer(exchange.plan.dialect, Response(200, (), response.content))
+        whole = _read(response.content)
         parts = whole and self._batching.divide(whole, [part.body for part in missing])
         if not parts:
             self.failed(None)
@@ -109,25 +114,23 @@ class Batch:
             ticket = self.tickets[plan.key]
             if exchange.journey is not None:
                 exchange.journey.let_go(ticket)
-            body = orjson.dumps(part)
+            body = encode(part).encode()
             await exchange.engine.settle(ticket, Response(200, head.headers, body), colour)
             self._answers[plan.key] = part
         return True
 
     def passed(self, response: Any) -> Any:
         """Hand on a response that is no answer."""
-        self.failed(None)
-        reason = replay.status_reason(response.status_code)
-        self._exchange.note(self._outcome(reason))
+        self.failed(None, replay.status_reason(response.status_code))
         return response
 
-    def failed(self, error: BaseException | None) -> None:
+    def failed(self, error: BaseException | None, reason: Reason = UNANSWERED) -> None:
         """Give the tickets back, unless the journey keeps them for another attempt."""
         if self._exchange.journey is None:
             for ticket in self.tickets.values():
                 failed = error is None or isinstance(error, Exception)
                 self._exchange.engine.release(ticket, failed=failed)
-        self._exchange.note(self._outcome(Reason("failed", "the batch was not answered")))
+        self._exchange.note(self._outcome(reason))
 
     def answer(self, response: Any = None) -> Any:
         """Return the answers of all inputs, in order, as one response."""
@@ -138,7 +141,7 @@ class Batch:
         headers = [] if response is None else list(exchange.head(response).headers)
         headers = [item for item in headers if item[0] != "content-type"]
         headers += [("content-type", "application/json"), ("cache-status", f"askonce; {status}")]
-        stream = exchange.family.ByteStream(orjson.dumps(joined))
+        stream = exchange.family.ByteStream(encode(joined).encode())
         return exchange.respond(200, headers, stream, {})
 
     def _outcome(self, reason: Reason | None) -> Outcome:
@@ -152,6 +155,15 @@ class Batch:
             usage=_total(self._found) if not self.tickets else NOTHING,
             stored=reason is None,
         )
+
+
+def _read(body: bytes) -> Json | None:
+    """Read an answer that can be written again; None for any other."""
+    try:
+        whole = decode_object(body.decode())
+    except UnicodeDecodeError:
+        return None
+    return None if too_deep(whole or {}) else whole
 
 
 def _total(outcomes: list[Outcome]) -> dict[str, int]:

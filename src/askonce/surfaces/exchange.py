@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from askonce import replay
 from askonce.colours import Colour
 from askonce.engine import PATIENCE, Hit, Ticket
-from askonce.model import Headers, Outcome, Request, Response
+from askonce.model import Headers, Outcome, Reason, Request, Response
 from askonce.plans import Plan
 from askonce.session import Session
 from askonce.streams import Reader
@@ -15,10 +19,18 @@ from askonce.surfaces.families import Family
 from askonce.surfaces.journey import Journey
 from askonce.tape import Source, Tape
 
+LOST = Reason("incomplete", "the connection was lost before the stream came to its end")
+LEFT = Reason("incomplete", "the stream was left before it came to its end")
+
 # They describe the bytes as they came over one connection; the body given out is decoded.
 _CONNECTION_HEADERS = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
 )
+
+_asking: ContextVar[frozenset[tuple[Session, bytes]]] = ContextVar(
+    "askonce_asking", default=frozenset()
+)
+"""The caches and keys that the upstream is being asked for in this context."""
 
 
 def read_request(request: Any) -> Request | None:
@@ -27,7 +39,7 @@ def read_request(request: Any) -> Request | None:
         body = request.content
     except RuntimeError:  # RequestNotRead, of either family
         return None
-    headers = tuple((name.lower(), value) for name, value in request.headers.multi_items())
+    headers = tuple((name.lower(), value) for name, value in _fields(request))
     return Request(request.method.upper(), str(request.url), headers, bytes(body))
 
 
@@ -45,6 +57,26 @@ class Exchange:
         self.plan = plan
         timeout = request.extensions.get("timeout") or {}
         self.patience: float = timeout.get("read") or PATIENCE
+        self._facts = plan.facts
+
+    def is_asked_above(self) -> bool:
+        """Say whether a transport of the same cache around this one leads this very call.
+
+        To wait for its answer would be to wait for oneself.
+        """
+        return not _asking.get().isdisjoint(self._names())
+
+    @contextmanager
+    def upstream(self) -> Iterator[None]:
+        """Let transports of the same cache further down stand aside while the upstream is asked."""
+        token = _asking.set(_asking.get().union(self._names()))
+        try:
+            yield
+        finally:
+            _asking.reset(token)
+
+    def _names(self) -> list[tuple[Session, bytes]]:
+        return [(self.session, plan.key) for plan in self.plan.parts or (self.plan,)]
 
     async def begin(self, colour: Colour) -> Hit | Ticket:
         """Ask the engine, or go on with the ticket of an earlier attempt."""
@@ -66,6 +98,8 @@ class Exchange:
         """Return the request to send: the caller's own, or one that also asks for usage."""
         body = self.engine.asking_usage(ticket.plan, self.request.url.host, self.request.content)
         if body is None:
+            # What this upstream says unasked, it says to its caller too.
+            self._facts = replace(self.plan.facts, usage_asked=True)
             return self.request
         return self.asking(body)
 
@@ -73,8 +107,8 @@ class Exchange:
         """Return the caller's request with another body."""
         headers = [
             (name, value)
-            for name, value in self.request.headers.multi_items()
-            if name.lower() != "content-length"
+            for name, value in self.request.headers.raw
+            if name.lower() != b"content-length"
         ]
         return self.family.Request(
             self.request.method,
@@ -94,6 +128,8 @@ class Exchange:
 
     def failed(self, ticket: Ticket, error: BaseException | None) -> None:
         """End an attempt without an answer. Within a journey its ticket is kept for the next."""
+        if error is not None:
+            ticket.outcome.reason = Reason("failed", f"the call raised {type(error).__name__}")
         if self.journey is None:
             self.engine.release(ticket, failed=error is None or isinstance(error, Exception))
         self.note(ticket.outcome)
@@ -105,23 +141,30 @@ class Exchange:
 
     def whole(self, response: Any) -> Any:
         """Return the response for the caller, its body read and decoded."""
-        stream = self.family.ByteStream(response.content)
-        return self.respond(response.status_code, _kept(response), stream, response.extensions)
+        body = response.content
+        headers = [*_kept(response), ("content-length", str(len(body)))]
+        stream = self.family.ByteStream(body)
+        return self.respond(response.status_code, headers, stream, response.extensions)
 
     def recorded(self, ticket: Ticket, response: Any, source: Source, colour: Colour) -> Any:
         """Return a response that is recorded while the caller, and others, read it."""
         head = self.head(response)
+
+        def abandon(failed: bool) -> None:
+            ticket.outcome.reason = LOST if failed else LEFT
+            self.engine.release(ticket, failed=failed)
+
         tape = Tape(
             source,
             terminal=lambda piece: replay.is_terminal(ticket.plan.dialect, piece),
             settle=lambda body: self._settle(ticket, head, body, colour),
-            abandon=lambda failed: self.engine.release(ticket, failed=failed),
+            abandon=abandon,
         )
         tape.attach()
         if self.journey is not None:
             self.journey.let_go(ticket)
         if ticket.flight is not None:
-            ticket.flight.begin_stream(tape, head)
+            self.engine.flights.begin_stream(ticket.flight, tape, head)
         self.note(ticket.outcome)
         reader = Reader(tape, colour, leading=True, patience=self.patience)
         return self.respond(
@@ -144,14 +187,16 @@ class Exchange:
         return self.respond(hit.response.status, headers, stream, {})
 
     def _shared(self, reader: Reader) -> Any:
-        plan = self.plan
-        return self.family.SharedStream(reader, plan.dialect, plan.facts, self.request)
+        return self.family.SharedStream(reader, self.plan.dialect, self._facts, self.request)
 
-    def respond(self, status: int, headers: Any, stream: Any, extensions: Any) -> Any:
+    def respond(
+        self, status: int, headers: Iterable[tuple[str, str]], stream: Any, extensions: Any
+    ) -> Any:
         """Make a response of the caller's HTTP library."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         # A stream, not `content`: else the client has no `elapsed` to give.
         return self.family.Response(
-            status, headers=headers, stream=stream, extensions=extensions, request=self.request
+            status, headers=raw, stream=stream, extensions=extensions, request=self.request
         )
 
     async def _settle(self, ticket: Ticket, head: Response, body: bytes, colour: Colour) -> None:
@@ -165,7 +210,7 @@ class Exchange:
         """The status of a response and the headers that are stored."""
         headers: Headers = tuple(
             (name.lower(), value)
-            for name, value in response.headers.multi_items()
+            for name, value in _fields(response)
             if name.lower() in replay.KEPT_HEADERS
         )
         return Response(response.status_code, headers, b"", is_stream(response))
@@ -184,9 +229,15 @@ def is_stream(response: Any) -> bool:
     return kind.lower().startswith("text/event-stream")
 
 
-def _kept(response: Any) -> list[tuple[str, str]]:
+def _fields(message: Any) -> list[tuple[str, str]]:
+    """The header fields of a request or response, one letter for each byte.
+
+    Byte for byte, because the libraries guess a charset, read two values alike, and write ASCII.
+    """
     return [
-        (name, value)
-        for name, value in response.headers.multi_items()
-        if name.lower() not in _CONNECTION_HEADERS
+        (name.decode("latin-1"), value.decode("latin-1")) for name, value in message.headers.raw
     ]
+
+
+def _kept(response: Any) -> list[tuple[str, str]]:
+    return [item for item in _fields(response) if item[0].lower() not in _CONNECTION_HEADERS]

@@ -299,6 +299,6 @@ class Kept:
         )
         tape.attach()
         if ticket.flight is not None:
-            ticket.flight.begin_stream(tape, head)
+            engine.flights.begin_stream(ticket.flight, tape, head)
         self._session.note(ticket.outcome)
         return Reader(tape, colour, leading=True, patience=600.0)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from askonce.blocking import run
 from askonce.colours import TASKS, THREADS
 from askonce.engine import Hit
+from askonce.errors import ConfigError
 from askonce.model import Outcome, Reason
 from askonce.plans import Plan
 from askonce.policy import Options
@@ -23,18 +24,24 @@ from askonce.surfaces.families import family_of
 from askonce.surfaces.journey import current
 
 STREAMED_BODY = Reason("body", "the request body is a stream; only bodies in memory are cached")
+OTHER_LOOP = Reason("loop", "async calls are cached under asyncio; this one runs on another loop")
 
 
 class CachingTransport:
     """A transport that answers from the cache what it can, and asks `inner` for the rest.
 
     It is blocking or async as `inner` is. With `armed_only`, only calls made through a wrapped
-    client are cached; others pass untouched.
+    client are cached; others pass untouched. Raises ConfigError when `inner` is no transport.
     """
 
     def __init__(
         self, inner: Any, session: Session, options: Options, *, armed_only: bool = False
     ) -> None:
+        if not (hasattr(inner, "handle_request") or hasattr(inner, "handle_async_request")):
+            raise ConfigError(
+                f"{type(inner).__qualname__} is not a transport: write "
+                "httpx2.Client(transport=cache.transport(httpx2.HTTPTransport()))"
+            )
         self.inner = inner
         self.session = session
         self._options = options
@@ -50,7 +57,8 @@ class CachingTransport:
         if isinstance(turn, Hit):
             return exchange.replay(turn)
         try:
-            response = self.inner.handle_request(exchange.outgoing(turn))
+            with exchange.upstream():
+                response = self.inner.handle_request(exchange.outgoing(turn))
             if not 200 <= response.status_code < 300:
                 return exchange.passed(turn, response)
             if is_stream(response):
@@ -64,7 +72,7 @@ class CachingTransport:
         return exchange.whole(response)
 
     async def handle_async_request(self, request: Any) -> Any:
-        exchange = self._exchange(request) if _on_asyncio() else None
+        exchange = self._exchange(request, None if _on_asyncio() else OTHER_LOOP)
         if exchange is None:
             return await self.inner.handle_async_request(request)
         if exchange.plan.parts:
@@ -73,7 +81,8 @@ class CachingTransport:
         if isinstance(turn, Hit):
             return exchange.replay(turn)
         try:
-            response = await self.inner.handle_async_request(exchange.outgoing(turn))
+            with exchange.upstream():
+                response = await self.inner.handle_async_request(exchange.outgoing(turn))
             if not 200 <= response.status_code < 300:
                 return exchange.passed(turn, response)
             if is_stream(response):
@@ -86,7 +95,7 @@ class CachingTransport:
         await exchange.settle(turn, response, TASKS)
         return exchange.whole(response)
 
-    def _exchange(self, request: Any) -> Exchange | None:
+    def _exchange(self, request: Any, refused: Reason | None = None) -> Exchange | None:
         """Plan a request; None when it is not for the cache."""
         journey = current.get()
         if journey is not None and journey.session is not self.session:
@@ -95,11 +104,12 @@ class CachingTransport:
             return None
         options = self.session.options(self._options if journey is None else journey.options)
         read = read_request(request)
-        plan: Plan | Reason = STREAMED_BODY
-        if read is not None:
+        plan: Plan | Reason = refused or STREAMED_BODY
+        if refused is None and read is not None:
             plan = self.session.engine.plan(read, options)
         if not isinstance(plan, Reason):
-            return Exchange(self.session, journey, family_of(request), request, plan)
+            exchange = Exchange(self.session, journey, family_of(request), request, plan)
+            return None if exchange.is_asked_above() else exchange
         bypass = Outcome("bypass", reason=plan)
         if journey is None:
             self.session.note(bypass)

@@ -16,13 +16,19 @@ def write(response: Any) -> bytes:
     kind = type(response)
     if kind.__module__.startswith(_KNOWN) and hasattr(response, "to_dict"):
         value = response.to_dict(mode="json")
-        return orjson.dumps({"value": value, "module": kind.__module__, "class": kind.__qualname__})
+        return _dump({"value": value, "module": kind.__module__, "class": kind.__qualname__})
     try:
-        return orjson.dumps({"value": response})
+        return _dump({"value": response})
     except TypeError as error:
         raise TypeError(
             f"a {kind.__qualname__} cannot be kept: put JSON or an OpenAI or Anthropic object"
         ) from error
+
+
+def _dump(stored: dict[str, Any]) -> bytes:
+    # A copy: orjson writes into 8 KB and cuts it short, and the cut-off rest of a kept text is a
+    # hole that no next one fits in (8.3 KB of memory for 1.6 KB of text; as a copy 1.7).
+    return bytes(memoryview(orjson.dumps(stored)))
 
 
 def read(body: bytes) -> Any:
