@@ -425,6 +425,52 @@ def test_time_to_live_is_absolute(upstream):
     assert upstream.calls == 2
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_that_repeats_its_callers_labels_repeats_this_callers(upstream, cache, streamed):
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+
+    def ask(**labels):
+        made = client.responses.create(
+            model="gpt-4o", temperature=0, input="Why?", stream=streamed, **labels
+        )
+        answer = list(made)[-1].response if streamed else made
+        return answer.metadata, answer.user
+
+    assert ask(metadata={"trace": "alice"}, user="alice") == ({"trace": "alice"}, "alice")
+    assert ask(metadata={"trace": "bob"}, user="bob") == ({"trace": "bob"}, "bob")
+    assert ask()[0] in ({}, None)
+    assert ask()[1] is None
+    assert upstream.calls == 1
+
+
+def test_a_call_made_inside_another_is_not_taken_for_it(upstream, cache):
+    upstream.script = lambda request: Reply(text=request.json["messages"][0]["content"])
+    inner = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+
+    def ask(client, text):
+        messages = [{"role": "user", "content": text}]
+        answer = client.chat.completions.create(model="gpt-4o", temperature=0, messages=messages)
+        return answer.choices[0].message.content
+
+    def key():
+        ask(inner, "What is my key?")
+        return "k"
+
+    outer = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key=key))
+    assert [ask(outer, "Why?") for _ in range(3)] == ["Why?"] * 3
+
+
+def test_azure_urls_that_differ_are_never_one_request(upstream, cache):
+    plain = cache.wrap(
+        OpenAI(base_url=f"{upstream.url}/openai", api_key="k", default_query={"api-version": "v1"})
+    )
+    azure = cache.wrap(AzureOpenAI(azure_endpoint=upstream.url, api_key="k", api_version="v1"))
+    request = {"model": "gpt-4o", "temperature": 0, "messages": QUESTION}
+    first = plain.chat.completions.create(**request)
+    assert azure.chat.completions.create(**request).id != first.id
+    assert upstream.calls == 2
+
+
 def test_a_client_of_an_unknown_kind_is_refused_with_the_fix(cache):
     with pytest.raises(ValueError, match="cache.transport"):
         cache.wrap(object())

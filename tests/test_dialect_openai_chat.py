@@ -601,10 +601,10 @@ def test_facts_of_a_plain_request():
     assert CHAT.facts("/v1/chat/completions", streamed) == Facts(model="gpt-4o", stream=True)
 
 
-def test_on_azure_the_deployment_is_the_model_unless_the_body_names_one():
+def test_on_azure_the_deployment_is_the_model_whatever_the_body_names():
     path = "/openai/deployments/my%20gpt/chat/completions"
     assert CHAT.facts(path, {"messages": []}).model == "my gpt"
-    assert CHAT.facts(path, ASK).model == "gpt-4o"
+    assert CHAT.facts(path, ASK).model == "my gpt"
 
 
 @pytest.mark.parametrize("odd", [True, False, "0", None, [], {}])

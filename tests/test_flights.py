@@ -37,7 +37,7 @@ def waiting(cache, count, *, timeout=20.0):
     gate = threading.Event()
     deadline = timeout / 0.01
     while deadline > 0:
-        flights = list(cache.session.engine.flights._flying.values())
+        flights = list(cache.session.engine.flights)
         if flights and len(flights[0].bell._listeners) >= count:
             return
         gate.wait(0.01)

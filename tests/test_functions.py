@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import datetime
 import enum
+import subprocess
+import sys
 import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypedDict
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from askonce import Cache, Policy
 
@@ -35,6 +39,51 @@ class Row(TypedDict):
 
 class Colour(enum.Enum):
     RED = "red"
+
+
+@dataclass
+class Plain:
+    a: int
+
+
+@dataclass
+class Richer(Plain):
+    b: int
+
+
+class Inner(BaseModel):
+    pass
+
+
+class Further(Inner):
+    more: int
+
+
+class Holder(BaseModel):
+    item: Inner
+
+
+class Guarded(BaseModel):
+    word: str = Field(exclude=True)
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Slippery:
+    def __eq__(self, other):
+        raise RuntimeError("nobody compares me")
+
+    __hash__ = None
+
+
+@dataclass
+class Greeter:
+    name: str
+
+    def greet(self):
+        return f"{self.name}: hi"
 
 
 def test_a_function_runs_once_for_equal_arguments(cache):
@@ -79,13 +128,111 @@ def test_arguments_that_differ_have_other_keys(cache, one, other):
     assert same.key(one) == same.key(one)
 
 
-def test_map_order_and_whole_floats_make_no_difference(cache):
+def test_map_order_makes_no_difference_but_the_type_of_a_value_does(cache):
     @cache
     def same(value):
         return 1
 
     assert same.key({"a": 1, "b": 2}) == same.key({"b": 2, "a": 1})
-    assert same.key(0) == same.key(0.0)
+    kinds = [0, 0.0, False, "0", None, [0], (0,), {0}, {0: 0}, Plain(0), Richer(0, 1), b"0"]
+    assert len({same.key(value) for value in kinds}) == len(kinds)
+    assert same.key(Holder(item=Inner())) != same.key(Holder(item=Further(more=1)))
+    assert same.key(Holder(item=Further(more=1))) != same.key(Holder(item=Further(more=2)))
+    assert same.key(Guarded(word="one")) != same.key(Guarded(word="two"))
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"n": 2**70}, {2**70}, {"\ud800": 1}, nested(5000), Holder.model_construct(item=object())],
+    ids=["number", "set", "surrogate", "deep", "object"],
+)
+def test_an_argument_that_no_key_can_hold_is_a_bypass_and_the_call_goes_on(cache, odd):
+    @cache
+    def answer(value):
+        return "fine"
+
+    assert answer(odd) == "fine"
+    assert (cache.last.kind, cache.last.reason.code) == ("bypass", "ambiguous")
+
+
+def test_lambdas_and_functions_made_by_functions_are_told_apart(cache):
+    plus, times = cache(lambda x: x + 1), cache(lambda x: x * 10)
+    assert (plus(3), times(3)) == (4, 30)
+
+    def make(number):
+        @cache
+        def scaled(value):
+            return value * number
+
+        return scaled
+
+    assert (make(1)(3), make(2)(3), make(1)(3)) == (3, 6, 3)
+    assert cache.last.kind == "hit"
+
+
+def test_methods_of_two_objects_are_told_apart(cache):
+    def method(of):
+        return cache(of.greet)
+
+    assert (method(Greeter("ann"))(), method(Greeter("bob"))()) == ("ann: hi", "bob: hi")
+
+
+SCRIPT = """
+import sys
+from askonce import Cache
+with Cache(sys.argv[1]) as cache:
+    @cache
+    def answer(text):
+        return BODY
+    print(answer("x"))
+"""
+
+
+def test_two_scripts_with_functions_of_one_name_never_share_an_entry(tmp_path, url):
+    said = []
+    for number in (1, 2):
+        script = tmp_path / f"script{number}.py"
+        script.write_text(SCRIPT.replace("BODY", str(number)))
+        done = subprocess.run([sys.executable, script, url], capture_output=True, check=True)
+        said.append(done.stdout.strip())
+    assert said == [b"1", b"2"]
+
+
+CURRENT = {}
+
+
+def test_a_class_that_has_changed_does_not_meet_its_older_answers(cache):
+    def version(kind, result):
+        CURRENT["result"] = result
+
+        def answer():
+            return CURRENT["result"]
+
+        answer.__annotations__["return"] = kind
+        answer.__qualname__ = "answer"  # as if it stood in a module
+        return cache(answer)
+
+    older = dataclasses.make_dataclass("Answer", [("text", str)])
+    newer = dataclasses.make_dataclass("Answer", [("text", str), ("sources", int)])
+    assert version(older, older("one"))() == older("one")
+    assert version(newer, newer("one", 2))() == newer("one", 2)
+
+
+@pytest.mark.parametrize("result", [[Level.LOW], OrderedDict(a=1), Slippery()])
+def test_a_result_of_a_type_that_json_would_lose_is_not_kept(cache, result):
+    @cache
+    def answer():
+        return result
+
+    assert answer() is result
+    assert cache.last.reason.code == "result"
 
 
 def test_results_come_back_as_their_annotated_type(cache):

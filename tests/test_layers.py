@@ -8,9 +8,9 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "src" / "askonce"
 LAYERS = [
     {"errors", "model", "units", "frames", "blocking"},
-    {"dialects", "colours", "keys", "policy", "values", "replay", "codec", "plans", "tape"},
+    {"dialects", "colours", "keys", "policy", "values", "replay", "codec", "sealing", "plans", "tape", "entries"},
     {"stores", "redis"},
-    {"streams", "journal", "flights", "engine"},
+    {"streams", "journal", "flights", "following", "engine"},
     {"session"},
     {"surfaces"},
     {"cache"},

@@ -129,7 +129,8 @@ class Cache:
         than JSON need the function's return annotation. `version` is part of the key, and with
         `code=True` so is the function's own code.
         """
-        from askonce.surfaces.functions import cached, code_version
+        from askonce.surfaces.functions import cached
+        from askonce.surfaces.identities import code_version
 
         options = self._options(policy=policy, ttl=ttl, tags=tags)
 

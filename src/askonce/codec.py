@@ -39,7 +39,7 @@ _COVERED = 8  # where the checksum ends and what it covers begins
 class _Meta(msgspec.Struct, omit_defaults=True, gc=False):
     created: float
     expires: float | None = None
-    kind: Literal["answer", "value", "alias"] = "answer"
+    kind: Literal["answer", "value", "alias", "sealed"] = "answer"
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     streamed: bool = False
@@ -71,7 +71,8 @@ def encode(key: bytes, entry: Entry) -> bytes:
             entry.unpinned,
         )
     )
-    flags, body = _pack(entry.body)
+    # What is sealed was packed before, and is noise now.
+    flags, body = _pack(entry.body) if entry.kind != "sealed" else (0, entry.body)
     frame = _HEADER.pack(MAGIC, VERSION, 0, flags, len(meta), len(entry.body))[_COVERED:]
     checksum = crc32(body, crc32(meta, crc32(frame, crc32(key))))
     return b"".join((MAGIC, bytes((VERSION,)), checksum.to_bytes(4, "little"), frame, meta, body))

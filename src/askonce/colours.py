@@ -12,12 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from askonce.blocking import run
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Executor, Future
 
     from askonce.tape import Source, Tape
 
@@ -30,7 +33,8 @@ class Bell:
     __slots__ = ("_listeners", "_lock")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Not a plain Lock: the garbage collector may end a flight, which rings.
+        self._lock = threading.RLock()
         self._listeners: set[Callable[[], None]] = set()
 
     def listen(self, wake: Callable[[], None]) -> None:
@@ -51,6 +55,30 @@ class Bell:
             wake()
 
 
+class Workers:
+    """A few threads for work that would hold a loop. They start with the first of it.
+
+    They are no loop's own: a program may fill those with callers that wait for this very work.
+    """
+
+    MOST = 4
+
+    def __init__(self) -> None:
+        self._pool: Executor | None = None
+
+    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin to finish some work that never waits for a loop."""
+        if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor
+
+            # Two loops may each make one here. The pool that is lost does its work and ends.
+            self._pool = ThreadPoolExecutor(self.MOST, thread_name_prefix="askonce worker")
+        future = self._pool.submit(run, work)
+        # Whoever waits may be cancelled before it has begun; then nobody ever runs it.
+        future.add_done_callback(lambda done: work.close() if done.cancelled() else None)
+        return future
+
+
 class Colour(Protocol):
     """How a caller waits."""
 
@@ -66,11 +94,11 @@ class Colour(Protocol):
         """Let some time pass."""
         ...
 
-    async def off_loop(self, work: Coroutine[Any, Any, T]) -> T:
+    async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:
         """Finish work that may hold its thread for a while."""
         ...
 
-    def advance(self, source: Source, tape: Tape) -> None:
+    def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:
         """Have a shared stream's next chunk pulled."""
         ...
 
@@ -83,25 +111,33 @@ class Threads:
 
     async def wait(self, bell: Bell, ready: Callable[[], bool], timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        woken = threading.Event()
+        # Not an Event: the garbage collector may ring while this thread is inside its lock.
+        rings: SimpleQueue[None] = SimpleQueue()
+        wake = partial(rings.put, None)
         while True:
-            woken.clear()
-            bell.listen(woken.set)
+            bell.listen(wake)
             if ready():
-                bell.drop(woken.set)
+                bell.drop(wake)
                 return True
-            if not woken.wait(max(0.0, deadline - time.monotonic())):
-                bell.drop(woken.set)
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                rings.get(timeout=min(left, threading.TIMEOUT_MAX))
+            except Empty:
                 return ready()
+            finally:
+                bell.drop(wake)
 
     async def pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 (the caller is blocking; no loop runs here)
 
-    async def off_loop(self, work: Coroutine[Any, Any, T]) -> T:
+    async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:  # noqa: ARG002
         return await work
 
-    def advance(self, source: Source, tape: Tape) -> None:
-        source.advance(tape)
+    def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:
+        if leading:
+            source.advance(tape)
+        else:
+            source.advance_elsewhere(tape)
 
 
 class Tasks:
@@ -114,7 +150,8 @@ class Tasks:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
+        # A loop may not know what to do with an infinite time (uvloop does not).
+        deadline = None if timeout == float("inf") else loop.time() + timeout
         while True:
             woken = asyncio.Event()
             wake = _waker(loop, woken)
@@ -134,13 +171,13 @@ class Tasks:
 
         await asyncio.sleep(seconds)
 
-    async def off_loop(self, work: Coroutine[Any, Any, T]) -> T:
+    async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:
         import asyncio
 
-        return await asyncio.to_thread(run, work)
+        return await asyncio.wrap_future(workers.start(work))
 
-    def advance(self, source: Source, tape: Tape) -> None:
-        source.advance_from_loop(tape)
+    def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:  # noqa: ARG002
+        source.advance_elsewhere(tape)
 
 
 def _waker(loop: asyncio.AbstractEventLoop, woken: asyncio.Event) -> Callable[[], None]:

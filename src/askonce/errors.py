@@ -21,7 +21,12 @@ class ConfigError(AskonceError, ValueError):
 
 
 class StoreError(AskonceError):
-    """A store could not answer. The call goes on without it, unless the cache is strict."""
+    """A store could not answer. The call goes on without it, unless the cache is strict.
+
+    `told` says that a warning of this trouble was given, or is not due yet.
+    """
+
+    told = False
 
 
 class Ambiguous(AskonceError, ValueError):

@@ -2,17 +2,19 @@
 
 A flight ends in one of three ways. LANDED: its answer is in the store. FAILED: no answer will come;
 all who wait go upstream themselves, at once and side by side, never one after another. FREED: its
-leader left for a reason of its own (cancelled, abandoned, collected); one of those who wait leads.
+leader left for a reason of its own (cancelled, abandoned, collected, out of patience); one of those
+who wait leads.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from enum import Enum
 
 from askonce.colours import Bell
-from askonce.model import Response
-from askonce.stores.contract import Leases, Telling
+from askonce.model import NOTHING, Response, Versions
+from askonce.stores.contract import Leases, Located, Telling
 from askonce.tape import Tape
 
 
@@ -28,10 +30,19 @@ class State(Enum):
 class Flight:
     """One upstream call, seen by those who wait for it."""
 
-    __slots__ = ("bell", "head", "key", "leased", "state", "tape", "thread")
+    __slots__ = (
+        "bell", "head", "key", "leased", "overtaken", "second", "state", "tape", "thread",
+        "versions",
+    )  # fmt: skip
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, versions: Versions = NOTHING, *, second: bool = False) -> None:
         self.key = key
+        self.versions = versions
+        """The versions of its tags: its answer is of no use to those who know newer ones."""
+        self.second = second
+        """Another flight of this key is in the air, and has the lease if anybody has."""
+        self.overtaken = False
+        """A newer answer was kept meanwhile."""
         self.state = State.FLYING
         self.bell = Bell()
         self.leased = False
@@ -45,6 +56,14 @@ class Flight:
         """Say whether a waiter has something to do: the flight ended, or a stream began."""
         return self.state is not State.FLYING or self.tape is not None
 
+    def is_over(self) -> bool:
+        """Say whether the flight ended."""
+        return self.state is not State.FLYING
+
+    def serves(self, versions: Versions) -> bool:
+        """Say whether its answer will be alive for a caller who saw these versions."""
+        return self.state is State.FLYING and versions.items() <= self.versions.items()
+
     def begin_stream(self, tape: Tape, head: Response) -> None:
         """Let followers of this process read along."""
         self.head = head
@@ -56,29 +75,42 @@ class Flights:
     """The flights of one process, and their leases among processes."""
 
     def __init__(self, leases: Leases | None = None) -> None:
-        self._lock = threading.Lock()
-        self._flying: dict[bytes, Flight] = {}
+        # Not a plain Lock: the garbage collector may end a flight while this thread joins one.
+        self._lock = threading.RLock()
+        self._flying: dict[bytes, tuple[Flight, ...]] = {}
         self.leases = leases
 
-    def join(self, key: bytes) -> tuple[Flight, bool]:
-        """Return the flight of this key, and whether the caller is to lead it."""
+    def join(self, key: bytes, versions: Versions) -> tuple[Flight, bool]:
+        """Return a flight of this key that serves the caller, and whether the caller leads it."""
         with self._lock:
-            flight = self._flying.get(key)
-            if flight is not None:
-                return flight, False
-            flight = self._flying[key] = Flight(key)
+            others = self._flying.get(key, ())
+            for flight in others:
+                if flight.serves(versions):
+                    return flight, False
+            flight = Flight(key, versions, second=bool(others))
+            self._flying[key] = (*self._flying.get(key, ()), flight)
             return flight, True
 
     def end(self, flight: Flight, state: State) -> None:
         """End a flight that was led here, once; a second end changes nothing."""
         with self._lock:
-            if self._flying.get(flight.key) is not flight:
+            if flight.state is not State.FLYING:
                 return
-            del self._flying[flight.key]
             flight.state = state
+            left = tuple(it for it in self._flying.get(flight.key, ()) if not it.is_over())
+            if left:
+                self._flying[flight.key] = left
+            else:
+                self._flying.pop(flight.key, None)
         if self.leases is not None and flight.leased:
             self.leases.release(flight.key, failed=state is State.FAILED)
         flight.bell.ring()
+
+    def overtake(self, key: bytes) -> None:
+        """Let the answers of all flights of this key be older than one that was just kept."""
+        with self._lock:
+            for flight in self._flying.get(key, ()):
+                flight.overtaken = True
 
     def begin_stream(self, flight: Flight, tape: Tape, head: Response) -> None:
         """Let followers read along, those of other processes too where they can."""
@@ -87,9 +119,18 @@ class Flights:
             self.leases.tell(flight.key, tape, head)
 
     async def lease(self, flight: Flight) -> bool:
-        """Take the flight's lease among processes, if it is free."""
-        flight.leased = self.leases is None or await self.leases.acquire(flight.key)
+        """Take the flight's lease among processes, if it is free or none is needed."""
+        if self.leases is None or flight.second:
+            return True
+        flight.leased = await self.leases.acquire(flight.key)
         return flight.leased
 
+    def holder(self, key: bytes) -> int | None:
+        """Return the thread of this process that took the lease, as far as that is known."""
+        return self.leases.holder(key) if isinstance(self.leases, Located) else None
+
+    def __iter__(self) -> Iterator[Flight]:
+        return iter([flight for flights in self._flying.values() for flight in flights])
+
     def __len__(self) -> int:
-        return len(self._flying)
+        return sum(map(len, self._flying.values()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Literal, TypeAlias, get_args
 
 from askonce.errors import ConfigError, StoreError
 from askonce.model import Outcome, OutcomeKind
+from askonce.stores.forks import Locked
 
 logger = logging.getLogger("askonce")
 
@@ -46,21 +46,17 @@ class Stats:
         return (self.hit + self.stale + self.collapsed) / self.calls if self.calls else 0.0
 
 
-class Journal:
+class Journal(Locked):
     """Takes note of every call. Hooks cannot break a call."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._last: ContextVar[Outcome | None] = ContextVar("askonce_last", default=None)
-        self._lock = threading.Lock()
         self._counts: dict[str, int] = dict.fromkeys(get_args(EventName), 0)
         self._tokens_saved = 0
         self._hooks: dict[str, tuple[Hook, ...]] = {}
         self._recordings: tuple[list[Outcome], ...] = ()
         self._warned: dict[str, float] = {}
-
-    def after_fork(self) -> None:
-        """Make a lock of our own: in a forked child the old one may be held by nobody."""
-        self._lock = threading.Lock()
 
     @property
     def last(self) -> Outcome | None:
@@ -84,7 +80,8 @@ class Journal:
         """Take note of a store that failed, and warn at most once a minute."""
         with self._lock:
             self._counts["trouble"] += 1
-        self.warn(verb, "the store failed in %s, calls go on without it: %s", verb, error)
+        if not error.told:
+            self.warn("store", "the store failed in %s, calls go on without it: %s", verb, error)
         self._call_hooks("trouble", error)
 
     def warn(self, about: str, message: str, *arguments: object) -> None:

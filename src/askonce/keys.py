@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from operator import itemgetter
 from typing import Any, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 from blake3 import blake3
@@ -37,10 +37,12 @@ LENGTH = 20
 # header counts (`anthropic-beta`, `openai-organization`, ...).
 NEUTRAL_HEADERS = frozenset(
     """
-    accept accept-encoding accept-language api-key authorization baggage cache-control connection
-    content-length cookie date forwarded host idempotency-key keep-alive
+    accept accept-encoding accept-language api-key authorization b3 baggage cache-control
+    connection content-length cookie date elastic-apm-traceparent forwarded idempotency-key
+    keep-alive newrelic
     ocp-apim-subscription-key origin pragma priority proxy-authorization referer request-id
-    sec-fetch-mode sentry-trace te traceparent tracestate transfer-encoding upgrade user-agent via
+    sec-fetch-mode sentry-trace te traceparent tracestate transfer-encoding uber-trace-id upgrade
+    user-agent via
     x-api-key x-client-request-id x-correlation-id x-forwarded-for x-forwarded-proto
     x-goog-api-client x-goog-api-key x-goog-user-project x-ms-client-request-id x-request-id
     x-server-timeout
@@ -147,13 +149,17 @@ def _exact_float(text: str) -> float:
     return value
 
 
-def counting_headers(headers: Headers) -> list[list[str]]:
-    """The headers that count, by name; those of one name in the order given."""
+def counting_headers(headers: Headers, place: str = "") -> list[list[str]]:
+    """The headers that count, by name; those of one name in the order given.
+
+    `place` is the URL's host and port: a Host header that says the same does not count.
+    """
     return sorted(
         (
             [name, value]
             for name, value in headers
             if name not in NEUTRAL_HEADERS
+            and not (name == "host" and value.lower() == place)
             and not name.startswith(NEUTRAL_HEADER_PREFIXES)
             and not (name == "content-type" and _is_json(value))
         ),
@@ -174,10 +180,18 @@ def counting_url(url: str, dialect: Dialect) -> list[Any]:
     return [
         parts.scheme.lower(),
         (parts.hostname or "").lower(),
-        parts.port or {"https": 443, "http": 80}.get(parts.scheme.lower(), 0),
+        _port(parts),
         dialect.endpoint(parts.path),
         sorted(([name, value] for name, value in query if name not in neutral), key=itemgetter(0)),
     ]
+
+
+def _port(parts: SplitResult) -> int:
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise Ambiguous(f"the URL has no port that everybody reads alike: {error}") from error
+    return port if port is not None else {"https": 443, "http": 80}.get(parts.scheme.lower(), 0)
 
 
 def document(
@@ -193,7 +207,7 @@ def document(
         "dialect": dialect.name,
         "method": request.method,
         "url": counting_url(request.url, dialect),
-        "headers": counting_headers(request.headers),
+        "headers": counting_headers(request.headers, urlsplit(request.url).netloc.lower()),
         "stands_for": model,
         "body": counting_body(body, dialect),
     }
@@ -205,8 +219,30 @@ def counting_body(body: Json, dialect: Dialect) -> Json:
 
 
 def value_key(kind: str, arguments: Mapping[str, Any], *, tenant: str = "") -> bytes:
-    """Key of a call that is not an HTTP request: a function's arguments, or `Cache.get`'s."""
+    """Key of a call that is not an HTTP request: a function's arguments, or `Cache.get`'s.
+
+    Raises Ambiguous for anything that is not JSON itself, even if it could be written as such.
+    """
+    _check_json(arguments)
     return digest([VERSION, tenant, kind, arguments])
+
+
+_JSON = frozenset({str, int, float, bool, type(None)})
+
+
+def _check_json(value: Any) -> None:
+    level = [value]
+    while level:
+        for item in level:
+            if type(item) not in _JSON and type(item) not in (dict, list, tuple):
+                raise Ambiguous(f"a {type(item).__qualname__} is not JSON; pass its text or number")
+        level = [
+            inner
+            for item in level
+            if type(item) not in _JSON
+            for inner in (item.values() if type(item) is dict else item)
+            if type(inner) is not str
+        ]
 
 
 def difference(left: Any, right: Any, path: str = "") -> list[str]:

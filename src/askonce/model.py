@@ -55,7 +55,7 @@ class Entry(Struct, frozen=True, gc=False):
     body: bytes
     created: float
     expires: float | None = None
-    kind: Literal["answer", "value", "alias"] = "answer"
+    kind: Literal["answer", "value", "alias", "sealed"] = "answer"
     status: int = 200
     headers: Headers = ()
     streamed: bool = False

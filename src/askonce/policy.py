@@ -36,6 +36,8 @@ class Models:
     live: tuple[str, ...] = ()
     usage_on_request: tuple[str, ...] = ()
     """Hosts that add usage to a stream when `stream_options.include_usage` asks for it."""
+    temperature_at_rest: tuple[str, ...] = ()
+    """Of those without temperature, models that take it while they are not asked to reason."""
     stands_for: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """The model behind a name of one's own, such as an Azure deployment's."""
 
@@ -57,6 +59,7 @@ class Models:
             (*self.without_temperature, *without_temperature),
             (*self.live, *live),
             (*self.usage_on_request, *usage_on_request),
+            self.temperature_at_rest,
             {**self.stands_for, **stands_for},
         )
 
@@ -64,9 +67,11 @@ class Models:
         """Return the model that a name stands for, or the name itself."""
         return self.stands_for.get(name, name)
 
-    def pinnable(self, name: str) -> bool:
+    def pinnable(self, name: str, effort: str = "") -> bool:
         """Say whether this model takes `temperature`. Unknown models count as taking it."""
-        return not _matches(name, self.without_temperature)
+        if not _matches(name, self.without_temperature):
+            return True
+        return effort in ("", "none") and _matches(name, self.temperature_at_rest)
 
     def is_live(self, name: str) -> bool:
         """Say whether this model looks at the live world by itself."""
@@ -84,18 +89,23 @@ def _shipped() -> Models:
 
     table = tomllib.loads(files("askonce").joinpath("models.toml").read_text("utf-8"))
     return Models(
-        tuple(table["without_temperature"]), tuple(table["live"]), tuple(table["usage_on_request"])
+        tuple(table["without_temperature"]),
+        tuple(table["live"]),
+        tuple(table["usage_on_request"]),
+        tuple(table["temperature_at_rest"]),
     )
 
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    plain = name.lower().rpartition("/")[2]
+    # "openai/o3:floor" and "ft:o3:team::id" are o3, but "gpt-4o:online" looks at the web.
+    full = name.lower().rpartition("/")[2].removeprefix("ft:")
+    plain = full.partition(":")[0]
     taken = False
     for pattern in patterns:
         if pattern.startswith("!"):
             taken = taken and not fnmatchcase(plain, pattern[1:])
         else:
-            taken = taken or fnmatchcase(plain, pattern)
+            taken = taken or fnmatchcase(full if ":" in pattern else plain, pattern)
     return taken
 
 
@@ -114,14 +124,14 @@ def refuse(facts: Facts, policy: Policy, models: Models) -> Reason | None:
         if models.is_live(model):
             return Reason("live", f"{model} looks at the live world; its answers are not kept")
     if facts.samples and not policy.sampled:
-        return _sampled(facts, model, models)
+        return _sampled(facts, models)
     return None
 
 
-def _sampled(facts: Facts, model: str, models: Models) -> Reason | None:
+def _sampled(facts: Facts, models: Models) -> Reason | None:
+    if unpinned(facts, models):
+        return None
     if facts.temperature is None:
-        if not models.pinnable(model):
-            return None
         return Reason("sampled", "temperature is not set; set temperature=0 to cache this call")
     if facts.temperature != 0:
         return Reason("sampled", f"temperature is {facts.temperature:g}; only 0 is cached")
@@ -130,10 +140,11 @@ def _sampled(facts: Facts, model: str, models: Models) -> Reason | None:
 
 def unpinned(facts: Facts, models: Models) -> bool:
     """Say whether the answer is drawn at random because its model cannot be told otherwise."""
+    # A model without the knob takes 1, its default, as if nothing was said.
     return (
         facts.samples
-        and facts.temperature is None
-        and not models.pinnable(models.real(facts.model))
+        and facts.temperature in (None, 1)
+        and not models.pinnable(models.real(facts.model), facts.effort)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -52,13 +53,33 @@ def answer(dialect: Dialect, response: Response) -> Json | None:
 
 def render(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
     """Return the response as this reader wants it, or None when it does not hold what is asked."""
+    told = _told(dialect, response, facts)
+    return told if told is None or not facts.labels else relabelled(dialect, told, facts.labels)
+
+
+def _told(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
     if not facts.stream:
         return response if not response.streamed else _whole(dialect, response)
     if response.streamed:
+        if dialect.usage_on_request and facts.usage_asked and b'"usage"' not in response.body:
+            return None
         return _retold(response, show(dialect, frames.events(response.body), facts))
     # Told again number by number: orjson, which `answer` reads with, would round the longest.
     found = decode_object(response.body.decode("utf-8"))
     return None if found is None else _retold(response, dialect.events(found, facts))
+
+
+def relabelled(dialect: Dialect, response: Response, labels: Json) -> Response:
+    """Put other labels into a response, whole or streamed; None stands for none given."""
+
+    def changed(text: str) -> str:
+        said = decode_object(text)
+        return text if said is None else encode(dialect.relabelled(said, labels))
+
+    if not response.streamed:
+        return replace(response, body=changed(response.body.decode("utf-8")).encode())
+    told = (Event(changed(event.data), event.name) for event in frames.events(response.body))
+    return replace(response, body=frames.write_all(told))
 
 
 def show(dialect: Dialect, stream: Iterable[Event], facts: Facts) -> Iterable[Event]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from askonce.engine import Engine
 from askonce.journal import Journal
 from askonce.model import Outcome
 from askonce.policy import Models, Options, Policy
-from askonce.stores import open_store
+from askonce.stores import forks, open_store
 from askonce.stores.contract import Store
 
 
@@ -56,8 +55,10 @@ class Overlay:
 
     def beneath(self, inner: Overlay) -> Overlay:
         """Merge with the overlay of an inner block."""
+        # A policy says how long too, unless its own block says otherwise.
+        ttl = self.ttl if inner.ttl is UNSET and inner.policy is None else inner.ttl
         return Overlay(
-            ttl=self.ttl if inner.ttl is UNSET else inner.ttl,
+            ttl=ttl,
             policy=inner.policy or self.policy,
             tags=tuple(dict.fromkeys((*self.tags, *inner.tags))),
             tenant=self.tenant if inner.tenant is None else inner.tenant,
@@ -66,7 +67,7 @@ class Overlay:
         )
 
 
-class Session:
+class Session(forks.Locked):
     """What the surfaces share. Making one opens nothing; a forked child opens its own."""
 
     def __init__(
@@ -78,6 +79,7 @@ class Session:
         clock: Callable[[], float] = time.time,
         strict: bool = False,
     ) -> None:
+        super().__init__()
         self.base = options
         self.journal = Journal()
         self._open_it = open_it
@@ -85,7 +87,6 @@ class Session:
         self._clock = clock
         self._strict = strict
         self._overlay: ContextVar[Overlay | None] = ContextVar("askonce_overlay", default=None)
-        self._lock = threading.Lock()
         self._pid = 0
         self._engine: Engine | None = None
         self._inherited: list[Engine] = []
@@ -100,17 +101,16 @@ class Session:
 
     def _open(self) -> Engine:
         pid = os.getpid()
-        if self._engine is not None and self._pid != pid:
-            # Whoever held these locks stayed behind in the parent. The parent's engine is kept
-            # unused: closing its files here would drop the locks the parent holds on them.
-            self._lock = threading.Lock()
-            self.journal.after_fork()
-            self._inherited.append(self._engine)
-            self._engine = None
-        with self._lock:
+        # Opening enters the gate; a fork enters it first too, and then asks for our lock.
+        with forks.gate(), self._lock:
+            if self._engine is not None and self._pid != pid:
+                # The parent's engine is kept unused: closing its files here would drop the locks
+                # the parent holds on them.
+                self._inherited.append(self._engine)
+                self._engine = None
             if self._engine is None:
                 store = self._open_it()
-                self._engine = Engine(
+                engine = Engine(
                     store,
                     self.journal,
                     leases=getattr(store, "leases", None),
@@ -118,7 +118,9 @@ class Session:
                     clock=self._clock,
                     strict=self._strict,
                 )
+                # In this order: whoever sees an engine, without our lock, must see whose it is.
                 self._pid = pid
+                self._engine = engine
             return self._engine
 
     def options(self, below: Options) -> Options:

@@ -11,22 +11,27 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from askonce.colours import Bell
+from askonce.colours import Bell, Colour
 from askonce.frames import Splitter
 
 
 class Source(Protocol):
     """Where a tape's bytes come from: the upstream's stream, of either colour."""
 
-    thread: int | None
-    """The thread that must be free for the source to move; None when any thread can pull."""
-
-    def advance(self, tape: Tape) -> None:
-        """Have the next chunk pulled, from a thread: now, or on the source's own loop."""
+    def is_dead(self) -> bool:
+        """Say whether nothing can ever be pulled again."""
         ...
 
-    def advance_from_loop(self, tape: Tape) -> None:
-        """Have the next chunk pulled without holding the running loop."""
+    def readable_by(self, colour: Colour) -> bool:
+        """Say whether a caller who waits like this may read along, here and now."""
+        ...
+
+    def advance(self, tape: Tape) -> None:
+        """Have the next chunk pulled: in this thread, or on the source's own loop."""
+        ...
+
+    def advance_elsewhere(self, tape: Tape) -> None:
+        """Have the next chunk pulled without holding this thread, where that is possible."""
         ...
 
     def close(self) -> None:
@@ -63,12 +68,15 @@ class Tape:
         self._abandon = abandon
         self._settled = False
         self._splitter = Splitter()
-        self._lock = threading.Lock()
+        # Not a plain Lock: the garbage collector may drop a reader, which comes back here.
+        self._lock = threading.RLock()
         self._readers = 0
         self._pulling = False
 
     def attach(self) -> bool:
         """Count one more reader; False when the stream was left or lost and cannot be read."""
+        if not self.ended and self.source.is_dead():
+            self.lose(ConnectionError("what fed this stream is gone"))
         with self._lock:
             if self.error is not None or (self.ended and not self._readers):
                 return False
@@ -100,24 +108,40 @@ class Tape:
             return True
 
     async def take(self, chunk: bytes | None) -> None:
-        """Record a chunk that was pulled; None is the end of the stream."""
-        pieces = self._splitter.feed(chunk) if chunk is not None else [self._splitter.rest()]
-        if not self._settled and (chunk is None or any(map(self._terminal, pieces))):
-            self._settled = True
-            await self._settle(b"".join((*self.pieces, *pieces)))
-        with self._lock:
-            self.pieces += filter(None, pieces)
-            self.ended = self.ended or chunk is None
-            self._pulling = False
-        self._tell()
+        """Record a chunk that was pulled; None is the end of the stream.
+
+        An answer that cannot be settled loses the stream. Never raises, unless it is cancelled.
+        """
+        pieces: list[bytes] = []
+        try:
+            pieces = self._splitter.feed(chunk) if chunk is not None else [self._splitter.rest()]
+            is_whole = chunk is None or any(map(self._terminal, pieces))
+            if is_whole and self._begin_to_settle():
+                await self._settle(b"".join((*self.pieces, *pieces)))
+        except Exception as error:
+            self.lose(error)
+        except BaseException:
+            # Cancelled while the answer was kept. What has come, has come.
+            self._record(pieces, ended=False)
+            raise
+        else:
+            self._record(pieces, ended=chunk is None)
 
     def lose(self, error: BaseException) -> None:
         """Record that the stream broke. Its leader meets `error`, others a lost connection."""
         with self._lock:
-            self.error = error
-            self.ended = True
             self._pulling = False
+            if not self.ended:
+                self.error = error
+                self.ended = True
         self._give_up(failed=True)
+        self._tell()
+
+    def _record(self, pieces: list[bytes], *, ended: bool) -> None:
+        with self._lock:
+            self.pieces += filter(None, pieces)
+            self.ended = self.ended or ended
+            self._pulling = False
         self._tell()
 
     def _tell(self) -> None:
@@ -125,9 +149,12 @@ class Tape:
         if self.listener is not None:
             self.listener()
 
-    def _give_up(self, *, failed: bool) -> None:
+    def _begin_to_settle(self) -> bool:
+        """Take the right to settle the answer, or to give it up; only the first one has it."""
         with self._lock:
-            if self._settled:
-                return
-            self._settled = True
-        self._abandon(failed)
+            first, self._settled = not self._settled, True
+            return first
+
+    def _give_up(self, *, failed: bool) -> None:
+        if self._begin_to_settle():
+            self._abandon(failed)

@@ -18,11 +18,15 @@ _SAID = (
 )  # fmt: skip
 """The members under which the providers put what the model said, and the calls it made."""
 
+SEALED = "sealed: only programs that have its secret can read it"
+
 _ARGUMENTS = ("arguments", "args", "input")
 
 
 def whole(entry: Entry) -> Any:
     """Return the whole answer: a stream put together, the result of a function as it was."""
+    if entry.kind == "sealed":
+        return SEALED
     dialect = PLAIN if entry.dialect == PLAIN.name else dialects.named(entry.dialect)
     found = None if dialect is None else replay.answer(dialect, entry.response)
     if found is None:

@@ -43,7 +43,7 @@ class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     key: Hexadecimal
     created: float
     expires: float | None = None
-    kind: Literal["answer", "value", "alias"] = "answer"
+    kind: Literal["answer", "value", "alias", "sealed"] = "answer"
     dialect: str = ""
     model: str = ""
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200

@@ -101,6 +101,7 @@ class Totals:
     expired: int = 0
     streamed: int = 0
     unpinned: int = 0
+    sealed: int = 0
     oldest: float | None = None
     newest: float | None = None
     dialects: Counter[str] = field(default_factory=Counter)
@@ -118,6 +119,7 @@ class Totals:
         self.expired += not entry.fresh(now)
         self.streamed += entry.streamed
         self.unpinned += entry.unpinned
+        self.sealed += entry.kind == "sealed"
         self.oldest = min(entry.created, self.oldest or entry.created)
         self.newest = max(entry.created, self.newest or entry.created)
         self.dialects[entry.dialect] += 1
@@ -155,6 +157,7 @@ def _as_text(totals: Totals, found: Place, file: int, now: float) -> list[str]:
             ("streamed", totals.streamed),
             ("tagged", totals.tagged),
             ("unpinned", totals.unpinned),
+            ("sealed", totals.sealed),
             ("expired", totals.expired),
         )
         if count

@@ -63,13 +63,19 @@ def add(commands: Any) -> None:
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write all entries to a file."""
-    answers = aliases = 0
+    answers = aliases = left_out = 0
     with opened(place(arguments.url)) as store, _writing(arguments.file) as write:
         write(lines.write_head(__version__, time.time()))
         for key, entry in entries(store, "exporting"):
+            if entry.kind == "sealed" and entry.tags:
+                # The versions of its tags are sealed in with it, and mean nothing elsewhere.
+                left_out += 1
+                continue
             write(lines.write_entry(key, entry))
             aliases += entry.kind == "alias"
             answers += entry.kind != "alias"
+    if left_out:
+        tell(f"note: left out {counted(left_out, 'sealed entry', 'sealed entries')} with tags")
     if arguments.file == "-":
         return 0
     if arguments.json:

@@ -20,17 +20,16 @@ DONE = Event("[DONE]")
 _REPEATED = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
 _DEPLOYMENT = re.compile(r"/deployments/([^/]+)/")
 
-_GOOD = frozenset({"stop", "tool_calls", "function_call"})
+# `eos` is a natural stop as some gateways say it.
+_GOOD = frozenset({"stop", "tool_calls", "function_call", "eos"})
 # `model_length` and `error` are Mistral's, https://docs.mistral.ai/api/#tag/chat
 _CUT = frozenset({"length", "max_tokens", "model_length"})
 
 
 def model_of(path: str, body: Json) -> str:
-    """Return the model a request names, or Azure's deployment, which its path names."""
-    if text(body.get("model")):
-        return text(body["model"])
+    """Return Azure's deployment, which the path names and which decides, or else the model."""
     found = _DEPLOYMENT.search(path)
-    return unquote(found[1]) if found else ""
+    return unquote(found[1]) if found else text(body.get("model"))
 
 
 def usage_asked(body: Json) -> bool:

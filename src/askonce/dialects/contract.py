@@ -23,6 +23,10 @@ class Facts:
     """The caller's stream shows usage. False only where a dialect sends it on request."""
     temperature: float | None = None
     """None when it was left out."""
+    effort: str = ""
+    """How much the model is asked to reason; "" when it was left out."""
+    labels: Json = field(default_factory=dict)
+    """The caller's own names for the call, where an answer repeats them."""
     samples: bool = True
     """The endpoint draws at random unless told otherwise; False for embeddings."""
     effect: Reason | None = None
@@ -39,6 +43,10 @@ def _same_url(path: str) -> str:
 
 def _same_event(event: Event, facts: Facts) -> Event | None:  # noqa: ARG001 (a Dialect's `show`)
     return event
+
+
+def _no_labels(said: Json, labels: Json) -> Json:  # noqa: ARG001 (a Dialect's `relabelled`)
+    return said
 
 
 def _no_usage(answer: Json) -> Usage:  # noqa: ARG001 (a Dialect's `usage`)
@@ -96,8 +104,13 @@ class Dialect:
     """Whether this event ends the stream. Where no such event exists, its end does."""
     show: Callable[[Event, Facts], Event | None] = field(default=_same_event)
     """What the caller should see of an upstream event; None to leave it out."""
+    relabelled: Callable[[Json, Json], Json] = field(default=_no_labels)
+    """An answer, or an event's data, with other labels where it repeats the caller's own; a label
+    of None is what the answer says when none was given."""
     usage: Callable[[Json], Usage] = field(default=_no_usage)
     """Tokens of a whole answer, by `input`, `output` and `total`; empty when it does not say."""
+    usage_on_request: bool = False
+    """Whether a stream shows usage only to those who ask for it."""
     ask_usage: Callable[[Json], Json | None] = field(default=_no_request_for_usage)
     """A copy of a streaming request that asks for usage, or None when nothing need be asked."""
     batching: Batching | None = None

@@ -38,10 +38,14 @@ def divide(answer: Json, requests: Sequence[Json]) -> list[Json] | None:
     if by_index.keys() != set(range(len(requests))):
         return None
     shares = _shares(answer.get("usage"), [len(request["input"]) for request in requests])
-    return [
-        {**answer, "data": [{**by_index[at], "index": 0}], "usage": shares[at]}
-        for at in range(len(requests))
+    parts: list[Json] = [
+        {**answer, "data": [{**by_index[at], "index": 0}]} for at in range(len(requests))
     ]
+    return (
+        parts
+        if "usage" not in answer
+        else [{**part, "usage": share} for part, share in zip(parts, shares, strict=True)]
+    )
 
 
 def _place(item: Any) -> int | None:
@@ -57,7 +61,8 @@ def join(answers: Sequence[Json]) -> Json:
             if isinstance(count, int):
                 usage[name] = usage.get(name, 0) + count
     data = [{**answer["data"][0], "index": at} for at, answer in enumerate(answers)]
-    return {**answers[0], "data": data, "usage": usage}
+    joined = {**answers[0], "data": data}
+    return {**joined, "usage": usage} if "usage" in joined else joined
 
 
 def _shares(usage: Any, lengths: Sequence[int]) -> list[Json]:

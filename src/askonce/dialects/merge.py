@@ -13,7 +13,9 @@ from askonce.dialects.contract import Json
 
 Fold: TypeAlias = Callable[[str, list[Any]], Any]
 
-WHOLE = frozenset({"id", "type", "name", "role", "object", "model", "format", "status", "call_id"})
+WHOLE = frozenset(
+    {"id", "type", "name", "role", "object", "model", "format", "status", "call_id", "channel"}
+)
 """Text that comes whole in one piece, and that some providers repeat in each."""
 
 

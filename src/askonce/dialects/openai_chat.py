@@ -63,6 +63,7 @@ def _facts(path: str, body: Json) -> Facts:
         stream=body.get("stream") is True,
         usage_asked=chunks.usage_asked(body),
         temperature=number(body.get("temperature")),
+        effort=text(body.get("reasoning_effort")),
         effect=_effect(body),
     )
 
@@ -250,5 +251,6 @@ CHAT = Dialect(
     terminal=chunks.terminal,
     show=chunks.show,
     usage=chunks.usage,
+    usage_on_request=True,
     ask_usage=chunks.ask_usage,
 )

@@ -84,5 +84,6 @@ COMPLETIONS = Dialect(
     terminal=chunks.terminal,
     show=chunks.show,
     usage=chunks.usage,
+    usage_on_request=True,
     ask_usage=chunks.ask_usage,
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from askonce.dialects import chunks, embedding_parts, flaws
 from askonce.dialects.contract import Batching, Dialect, Facts, Json
-from askonce.dialects.wire import record, too_deep
+from askonce.dialects.wire import record, said, too_deep
 from askonce.frames import Event
 from askonce.model import Reason
 
@@ -30,7 +30,7 @@ def _facts(path: str, body: Json) -> Facts:
 
 
 def _flaw(answer: Json) -> Reason | None:
-    if answer.get("error"):
+    if answer.get("error") or answer.get("object") == "error":
         return flaws.ERROR
     data = answer.get("data")
     if not isinstance(data, list) or too_deep(answer):
@@ -41,9 +41,19 @@ def _flaw(answer: Json) -> Reason | None:
 
 
 def _is_embedding(entry: Any) -> bool:
-    # A list of floats, or base64 text where that was asked for.
+    # A list of numbers (or, from some hosts, of such lists), or base64 text where that was asked.
     vector = record(entry).get("embedding")
-    return isinstance(vector, (list, str)) and bool(vector)
+    if isinstance(vector, list) and vector and all(isinstance(row, list) for row in vector):
+        return all(map(_is_vector, vector))
+    return said(vector) or _is_vector(vector)
+
+
+def _is_vector(vector: Any) -> bool:
+    return (
+        isinstance(vector, list)
+        and bool(vector)
+        and all(type(number) in (int, float) for number in vector)
+    )
 
 
 def _whole(_stream: Sequence[Event]) -> Json | None:

@@ -54,6 +54,9 @@ _TEMPLATE = Reason(
     "prompt_template", "a prompt template without a version can change; name its version"
 )
 
+# The answer repeats these, each with what it holds when nothing was said.
+_LABELS: Json = {"metadata": {}, "user": None, "safety_identifier": None, "prompt_cache_key": None}
+
 # Tools that the caller runs itself: the answer holds only the wish to run them.
 _CLIENT_TOOLS = frozenset(
     {"function", "custom", "apply_patch", "local_shell", "computer", "computer_use_preview"}
@@ -70,7 +73,9 @@ def _facts(path: str, body: Json) -> Facts:
         model=model_of(path, body),
         stream=body.get("stream") is True,
         temperature=number(body.get("temperature")),
-        effect=_state(body) or _tools_effect(body.get("tools")),
+        effort=text(record(body.get("reasoning")).get("effort")),
+        labels={name: body[name] for name in _LABELS if body.get(name) is not None},
+        effect=_state(body) or _tools_effect(body.get("tools")) or _input_effect(body),
     )
 
 
@@ -98,6 +103,12 @@ def _tools_effect(tools: Any) -> Reason | None:
             if not _is_client_tool(record(inner)):
                 return server_tool(record(inner).get("type"))
     return None
+
+
+def _input_effect(body: Json) -> Reason | None:
+    # `additional_tools` and `tool_search_output` are items of the input that bring tools.
+    effects = (_tools_effect(record(item).get("tools")) for item in items(body.get("input")))
+    return next(filter(None, effects), None)
 
 
 def _is_client_tool(tool: Json) -> bool:
@@ -144,6 +155,10 @@ def _status_flaw(answer: Json) -> Reason | None:
 
 def _item_flaw(item: Json) -> Reason | None:
     kind = item.get("type")
+    if item.get("status") == "incomplete":
+        return flaws.TRUNCATED
+    if item.get("status") == "failed" or item.get("error"):
+        return flaws.ERROR
     if kind == "function_call":
         whole = decode_object(text(item.get("arguments"))) is not None
         return None if whole and said(item.get("name")) else flaws.BROKEN_TOOL_CALL
@@ -155,8 +170,6 @@ def _item_flaw(item: Json) -> Reason | None:
             return flaws.MALFORMED
         if any(record(part).get("type") == "refusal" for part in item["content"]):
             return flaws.REFUSED
-        if item.get("status") == "incomplete":
-            return flaws.TRUNCATED
     return None if isinstance(kind, str) else flaws.MALFORMED
 
 
@@ -201,6 +214,13 @@ def _kind(event: Event) -> str:
     return text(record(decode_object(event.data)).get("type"))
 
 
+def _relabelled(said: Json, labels: Json) -> Json:
+    if isinstance(said.get("response"), dict):
+        return {**said, "response": _relabelled(said["response"], labels)}
+    told = {name: _LABELS[name] if own is None else own for name, own in labels.items()}
+    return {**said, **{name: own for name, own in told.items() if name in said}}
+
+
 def _events(answer: Json, _facts: Facts) -> Iterable[Event]:
     return told(answer)
 
@@ -223,5 +243,6 @@ RESPONSES = Dialect(
     events=_events,
     neutral=NEUTRAL,
     terminal=_terminal,
+    relabelled=_relabelled,
     usage=_usage,
 )

@@ -53,13 +53,7 @@ def blocking(address: Address, *, patience: float = 0.0) -> Any:
     kind: Any = redis.UnixDomainSocketConnection if address.path else redis.Connection
     if address.tls is not None:
         kind = redis.SSLConnection
-    pool = redis.BlockingConnectionPool(
-        connection_class=kind,
-        max_connections=address.connections,
-        timeout=address.timeout,
-        **_place(address),
-        **options,
-    )
+    pool = redis.ConnectionPool(connection_class=kind, **_place(address), **options)
     return redis.Redis.from_pool(pool)
 
 
@@ -84,13 +78,7 @@ def of_loop(address: Address, *, patience: float = 0.0) -> Any:
         kind = redis.asyncio.UnixDomainSocketConnection
     if address.tls is not None:
         kind = redis.asyncio.SSLConnection
-    pool = redis.asyncio.BlockingConnectionPool(
-        connection_class=kind,
-        max_connections=address.connections,
-        timeout=address.timeout,
-        **_place(address),
-        **options,
-    )
+    pool = redis.asyncio.ConnectionPool(connection_class=kind, **_place(address), **options)
     return redis.asyncio.Redis.from_pool(pool)
 
 

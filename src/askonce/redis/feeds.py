@@ -1,14 +1,15 @@
 """A stream told through Redis: what its leader writes, and what its followers read.
 
 It is a Redis stream of one field an entry: `h` the head, then `p` a piece of the answer each, and
-`e` or `x` at the end, whole or lost. It lives while its leader renews it.
+`e` or `x` at the end, whole or lost. It lives while its leader renews it. With a cover, each value
+is sealed for its place in this one stream.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -17,6 +18,9 @@ from askonce.errors import StoreError, UpstreamLost
 from askonce.model import Headers, Response
 from askonce.redis.link import Link
 from askonce.tape import Tape
+
+if TYPE_CHECKING:
+    from askonce.sealing import Cover
 
 HEAD, PIECE, ENDED, LOST = b"h", b"p", b"e", b"x"
 
@@ -38,12 +42,14 @@ class _Head(msgspec.Struct):
 class Frames:
     """What of a tape is to be told: all of it, from the moment on that somebody waits."""
 
-    def __init__(self, tape: Tape, head: Response) -> None:
+    def __init__(self, tape: Tape, head: Response, token: bytes, cover: Cover | None) -> None:
         self.lock = threading.RLock()
         self.wanted = False
         self.over = False
         self._tape = tape
         self._head = head
+        self._token = token
+        self._cover = cover
         self._told = 0
         self._bytes = 0
 
@@ -53,6 +59,7 @@ class Frames:
         if self.over:
             return []
         fields: list[tuple[bytes, bytes]] = []
+        number = self._told
         if not self._told:
             fields.append((HEAD, msgspec.json.encode(_Head(self._head.status, self._head.headers))))
         # First whether it is over, then what there is: pieces come before the end.
@@ -67,28 +74,39 @@ class Frames:
         elif ended:
             fields.append((ENDED, b""))
             self.over = True
-        return fields
+        cover = self._cover
+        if cover is None:
+            return fields
+        return [
+            (letter, cover.seal(_place(self._token, at, letter), value))
+            for at, (letter, value) in enumerate(fields, start=number)
+        ]
 
 
 class StreamFeed:
     """A stream that another process leads."""
 
-    def __init__(self, link: Link, name: bytes, head: Response, last: bytes) -> None:
-        self.head = head
+    head: Response
+
+    def __init__(self, link: Link, name: bytes, token: bytes, cover: Cover | None) -> None:
         self._link = link
         self._name = name
-        self._last = last
+        self._token = token
+        self._cover = cover
+        self._last = b"0"
+        self._read_so_far = 0
 
     @classmethod
-    async def open(cls, link: Link, name: bytes) -> Self | None:
-        """Read the head of a stream; None when it is gone. Never raises."""
+    async def open(cls, link: Link, name: bytes, token: bytes, cover: Cover | None) -> Self | None:
+        """Read the head of a stream; None when it is gone or cannot be opened. Never raises."""
+        feed = cls(link, name, token, cover)
         try:
             found = await link.together([("XRANGE", name, "-", "+", "COUNT", 1)])
-            place, fields = found[0][0]
-            head = msgspec.json.decode(_pair(fields)[1], type=_Head)
-        except (StoreError, LookupError, msgspec.MsgspecError):
+            head = msgspec.json.decode(feed._value(*found[0][0])[1], type=_Head)
+        except (StoreError, LookupError, UpstreamLost, msgspec.MsgspecError):
             return None
-        return cls(link, name, Response(head.status, head.headers, b"", streamed=True), place)
+        feed.head = Response(head.status, head.headers, b"", streamed=True)
+        return feed
 
     def blocking(self) -> Iterator[bytes]:
         """Go through the pieces, from the first one on. Raises UpstreamLost when they break off."""
@@ -123,11 +141,28 @@ class StreamFeed:
 
     def _piece(self, place: bytes, fields: Any) -> bytes | None:
         """Read an entry: a piece, or None at the end."""
-        self._last = place
-        name, value = _pair(fields)
-        if name == LOST:
+        letter, value = self._value(place, fields)
+        if letter == LOST:
             raise UpstreamLost("the connection of a shared stream was lost")
-        return value if name == PIECE else None
+        return value if letter == PIECE else None
+
+    def _value(self, place: bytes, fields: Any) -> tuple[bytes, bytes]:
+        """Read the letter and the value of the next entry."""
+        letter, value = _pair(fields)
+        if self._cover is not None:
+            sealed_for = _place(self._token, self._read_so_far, letter)
+            opened = self._cover.open(sealed_for, value)
+            if opened is None:
+                raise UpstreamLost("what was told of a shared stream is damaged or forged")
+            value = opened
+        self._last = place
+        self._read_so_far += 1
+        return letter, value
+
+
+def _place(token: bytes, number: int, letter: bytes) -> bytes:
+    """Say where an entry stands: as which one, in which stream, as what."""
+    return b"".join((token, number.to_bytes(8, "big"), letter))
 
 
 def _entries(found: Any) -> list[Any]:

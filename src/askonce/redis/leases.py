@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from askonce.blocking import run
 from askonce.colours import Bell, Colour
@@ -27,6 +27,9 @@ from askonce.redis.scripts import ACQUIRE, RELEASE, RENEW
 from askonce.redis.sides import Command
 from askonce.stores.contract import Feed, News, Waiting
 from askonce.tape import Tape
+
+if TYPE_CHECKING:
+    from askonce.sealing import Cover
 
 LEASE = 3.0
 """Seconds that a lease lives without being renewed; it is renewed every second."""
@@ -99,22 +102,23 @@ class RedisLeases:
                 if not self._waiting[key]:
                     del self._waiting[key]
 
-    def tell(self, key: bytes, tape: Tape, head: Response) -> None:
+    def tell(self, key: bytes, tape: Tape, head: Response, cover: Cover | None = None) -> None:
         """Tell a stream that this process leads, if anybody waits for it."""
         with self._lock:
             token = self._tokens.get(key)
             if token is None:
                 return
-            frames = Frames(tape, head)
+            frames = Frames(tape, head, token, cover)
             self._told[key] = frames
         tape.listener = lambda: self._tell_more(key, token, frames)
 
-    async def follow(self, key: bytes) -> Feed | None:
+    async def follow(self, key: bytes, cover: Cover | None = None) -> Feed | None:
         """Follow the stream that was told of last; None when it is gone already."""
         token = self._followed.pop(key, None)
         if token is None:
             return None
-        return await StreamFeed.open(self._link, self._names.stream(key, token))
+        name = self._names.stream(key, token)
+        return await StreamFeed.open(self._link, name, token, cover)
 
     def close(self) -> None:
         """Give all leases back, and end the thread."""

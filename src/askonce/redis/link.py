@@ -6,7 +6,6 @@ What fails here is a StoreError, and quickly: nothing waits longer than the addr
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -27,14 +26,22 @@ class Link:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._pid = os.getpid()
         self._threads = ThreadSide(address)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = WeakKeyDictionary()
         self._closed = False
+        self._inherited: list[object] = []
 
     async def run(self, script: Script, names: Sequence[bytes], *arguments: Any) -> Any:
         """Run one script, in one round trip."""
-        return (await self.together([called(script, names, *arguments)], [script]))[0]
+        command = called(script, names, *arguments)
+        try:
+            if blocking.is_running():
+                return self._side().call(command)
+            return await self._loop_side().call(command)
+        except NoScriptError:
+            return (await self.together([command], [script]))[0]
+        except (RedisError, OSError) as error:
+            raise self.failed(error) from error
 
     async def together(self, commands: list[Command], scripts: Sequence[Script] = ()) -> list[Any]:
         """Send commands in one round trip. A server that lost one of `scripts` is told it again."""
@@ -104,23 +111,20 @@ class Link:
 
     def _side(self) -> ThreadSide:
         self.check_open()
-        self._follow_fork()
         return self._threads
 
     def _loop_side(self) -> LoopSide:
         self.check_open()
-        self._follow_fork()
         loop = asyncio.get_running_loop()
         side = self._loops.get(loop)
         if side is None:
             side = self._loops[loop] = LoopSide(self.address)
         return side
 
-    def _follow_fork(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in a child; the parent's connections stay the parent's."""
-        if self._pid != os.getpid():
-            self._threads, self._loops = ThreadSide(self.address), WeakKeyDictionary()
-            self._pid = os.getpid()
+        self._inherited.append((self._threads, self._loops))
+        self._threads, self._loops = ThreadSide(self.address), WeakKeyDictionary()
 
 
 def called(script: Script, names: Sequence[bytes], *arguments: Any) -> Command:

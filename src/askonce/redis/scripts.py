@@ -35,7 +35,7 @@ LOOK = Script("""
 local found = {}
 for i = 2, #KEYS do
   local value = redis.call('GET', KEYS[i])
-  if value then
+  if value and value:sub(1, 4) ~= '\\4\\0\\0\\0' then
     local size, at = struct.unpack('<I4', value)
     while at <= size do
       local length = struct.unpack('<I2', value:sub(at, at + 1))

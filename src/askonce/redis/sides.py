@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
 
 from redis.exceptions import NoScriptError
@@ -26,7 +27,10 @@ class ThreadSide:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._lock = threading.Lock()
-        self._turns = threading.BoundedSemaphore(address.connections)
+        # A queue of turns is ten times as fast as a semaphore, which is written in Python.
+        self._turns: SimpleQueue[None] = SimpleQueue()
+        for _ in range(address.connections):
+            self._turns.put(None)
         self._clients: dict[float, Any] = {}
 
     def client(self, patience: float = 0.0) -> Any:
@@ -40,11 +44,19 @@ class ThreadSide:
                     self._clients[patience] = client
         return client
 
+    def call(self, command: Command) -> Any:
+        """Send one command."""
+        client = self.client()
+        self._take_turn()
+        try:
+            return client.execute_command(*command)
+        finally:
+            self._turns.put(None)
+
     def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip. Errors of single commands are among the answers."""
         client = self.client()
-        if not self._turns.acquire(timeout=self._address.timeout):
-            raise StoreError(f"{self._address.shown}: all connections are in use")
+        self._take_turn()
         try:
             if len(commands) == 1:
                 return [client.execute_command(*commands[0])]
@@ -57,7 +69,13 @@ class ThreadSide:
         else:
             return answers
         finally:
-            self._turns.release()
+            self._turns.put(None)
+
+    def _take_turn(self) -> None:
+        try:
+            self._turns.get(timeout=self._address.timeout)
+        except Empty as error:
+            raise StoreError(f"{self._address.shown}: all connections are in use") from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -81,6 +99,12 @@ class LoopSide:
         if client is None:
             client = self._clients[patience] = clients.of_loop(self._address, patience=patience)
         return client
+
+    async def call(self, command: Command) -> Any:
+        """Send one command."""
+        client = self.client()
+        async with self._turns:
+            return await client.execute_command(*command)
 
     async def send(self, commands: Sequence[Command]) -> list[Any]:
         """Send commands in one round trip. Errors of single commands are among the answers."""

@@ -24,6 +24,7 @@ from askonce.redis.names import Names
 from askonce.redis.news import News
 from askonce.redis.scripts import FORGET, LOOK
 from askonce.redis.sides import Command
+from askonce.stores import forks
 from askonce.stores.contract import Found
 
 KEPT_AFTER = 3600.0
@@ -58,6 +59,7 @@ class Redis:
         self.leases = RedisLeases(self._link, self._names, self._news)
         self._listing: list[bytes] | None = None
         self._listed_to: bytes | None = None
+        forks.watch(self)
 
     def watch(self, forgotten: Callable[[Sequence[bytes] | None], None]) -> None:
         """Call `forgotten` with the keys that others forget; with None when some may be missed."""
@@ -65,25 +67,36 @@ class Redis:
 
     async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
         """Look up entries that are alive, and the version of each tag, made now if it has none."""
-        places = self._buckets(keys) or ({0: []} if tags else {})
-        many = len(self._names.buckets) > 1
         self._news.begin()
+        if len(self._names.buckets) > 1:
+            return await self._get_from_buckets(keys, tags)
+        if not (keys or tags):
+            return Found(())
+        names = [self._names.tags(0), *map(self._names.entry, keys)]
+        answer = await self._link.run(LOOK, names, b"", *_proposed(tags, 0), MOST_TAGS)
+        entries = tuple([_read(key, value) for key, value in zip(keys, answer, strict=False)])
+        return Found(
+            entries, dict(zip(tags, answer[len(keys) :], strict=True)) if tags else NOTHING
+        )
+
+    async def _get_from_buckets(self, keys: Sequence[bytes], tags: Collection[str]) -> Found:
+        """Do the same on a cluster: each bucket is one script, all of them one round trip."""
+        places = self._buckets(keys) or ({0: []} if tags else {})
         commands: list[Command] = []
         for bucket, members in places.items():
             asked = tags if not commands else ()
-            names = [self._names.tags(bucket), *(self._names.entry(key) for key in members)]
-            here = bytes((bucket,)) if many else b""
-            arguments = here, *_proposed(asked, bucket), self._names.most_tags(MOST_TAGS)
-            commands.append(called(LOOK, names, *arguments))
+            names = [self._names.tags(bucket), *map(self._names.entry, members)]
+            arguments = *_proposed(asked, bucket), self._names.most_tags(MOST_TAGS)
+            commands.append(called(LOOK, names, bytes((bucket,)), *arguments))
         answers = await self._link.together(commands, [LOOK]) if commands else []
-        found: dict[bytes, Entry] = {}
-        for members, answer in zip(places.values(), answers, strict=True):
-            found |= _read(members, answer)
-        if many:
-            await self._check_elsewhere(found)
-        versions: Versions = NOTHING
-        if tags:
-            versions = dict(zip(tags, answers[0][-len(tags) :], strict=True))
+        found = {
+            key: entry
+            for members, answer in zip(places.values(), answers, strict=True)
+            for key, value in zip(members, answer, strict=False)
+            if (entry := _read(key, value)) is not None
+        }
+        await self._check_elsewhere(found)
+        versions = dict(zip(tags, answers[0][-len(tags) :], strict=True)) if tags else NOTHING
         return Found(tuple([found.get(key) for key in keys]), versions)
 
     async def put(self, entries: Mapping[bytes, Entry]) -> None:
@@ -135,6 +148,16 @@ class Redis:
         found = found[:limit]
         self._listed_to = found[-1][0] if found else None
         return found
+
+    def before_fork(self) -> None:
+        """Nothing need come to rest: a child begins anew."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Begin anew in the child, with connections, threads and leases of its own."""
+        if child:
+            self._link.after_fork()
+            self._news.after_fork()
+            self.leases.after_fork()
 
     async def close(self) -> None:
         """Let go of all connections and leases."""
@@ -234,11 +257,7 @@ def _fitted(version: bytes) -> bytes:
     return version[:_VERSION].ljust(_VERSION, b"\0")
 
 
-def _read(keys: Sequence[bytes], answer: Sequence[Any]) -> dict[bytes, Entry]:
-    found: dict[bytes, Entry] = {}
-    for key, value in zip(keys, answer, strict=False):
-        if value is not None and len(value) > _SIZE.size:
-            entry = decode(key, value[_SIZE.unpack_from(value)[0] :])
-            if entry is not None:
-                found[key] = entry
-    return found
+def _read(key: bytes, value: bytes | None) -> Entry | None:
+    if value is None or len(value) < _SIZE.size:
+        return None
+    return decode(key, value[_SIZE.unpack_from(value)[0] :])

@@ -78,4 +78,8 @@ def _over_redis(url: str, memory: str | int) -> Store:
 def _default_path() -> Path:
     import platformdirs
 
-    return platformdirs.user_cache_path("askonce") / "answers.db"
+    try:
+        folder = platformdirs.user_cache_path("askonce")
+    except RuntimeError:  # this user has no home; the store will say so
+        folder = Path("~/.cache/askonce")
+    return folder / "answers.db"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
+
+from askonce.errors import StoreError
+from askonce.stores.forks import Locked
 
 PAUSE = 1.0
 """Seconds between two tries of a store that fails."""
@@ -12,12 +14,12 @@ BETWEEN_WARNINGS = 60.0
 """Seconds between two warnings."""
 
 
-class Breaker:
+class Breaker(Locked):
     """Says whether a store may be asked, and warns when it begins to fail."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
         self._clock = clock
-        self._lock = threading.Lock()
         self._next_try: float | None = None
         self._warned = float("-inf")
 
@@ -36,10 +38,14 @@ class Breaker:
         """Take note of an answer."""
         self._next_try = None
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: StoreError) -> None:
         """Take note of a failure."""
-        now = self._clock()
-        self._next_try = now + PAUSE
-        if now - self._warned >= BETWEEN_WARNINGS:
-            self._warned = now
+        error.told = True
+        with self._lock:
+            now = self._clock()
+            self._next_try = now + PAUSE
+            is_due = now - self._warned >= BETWEEN_WARNINGS
+            if is_due:
+                self._warned = now
+        if is_due:
             logging.getLogger("askonce").warning("memory serves alone for now: %s", error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ T = TypeVar("T")
 MOST_IDLE = 8
 """Connections kept for the next caller. Each holds up to 2 MB of pages."""
 PATIENCE = 2.0
-"""Seconds to wait for another process that is opening the file. It takes some milliseconds."""
+"""Seconds to wait for another process that is opening the file, or for the threads that write."""
 BETWEEN_LOOKS = 1.0
 """Seconds after which a file that was deleted or replaced is noticed."""
 BETWEEN_DAMAGES = 60.0
@@ -59,6 +60,9 @@ class Connections:
         self._all: set[_Connection] = set()
         self._inherited: list[_Connection] = []
         self._file: tuple[int, int] | None = None
+        # Not a plain Lock: the garbage collector may run a finaliser that comes back here.
+        self._writing = threading.RLock()
+        self._failed = float("-inf")
         self._looked = clock()
         self._damaged = float("-inf")
         self._closed = False
@@ -92,6 +96,26 @@ class Connections:
             raise places.refused(self._path, error) from error
         except (ValueError, OverflowError) as error:
             raise StoreError(f"this cannot be stored: {error}") from error
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work that writes. One thread at a time: SQLite's own queue is no queue.
+
+        Its waiters look again now and then, and of a hundred threads some never find it free. Those
+        who wait here while a write fails fail with it, and not one after another.
+        """
+        writing, began = self._writing, time.monotonic()
+        if not writing.acquire(timeout=PATIENCE):
+            raise StoreError(f"{self._path}: other threads have been writing to it for too long")
+        try:
+            if self._failed > began:
+                raise StoreError(f"{self._path}: the write of another thread has just failed")
+            try:
+                return self.do(work)
+            except StoreError:
+                self._failed = time.monotonic()
+                raise
+        finally:
+            writing.release()
 
     def close(self) -> None:
         """Close what is idle now, and the rest when it comes back."""
@@ -254,6 +278,7 @@ class Connections:
             self._inherited.extend(self._all)
             self._all.clear()
             self._idle.clear()
+            self._writing = threading.RLock()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -17,13 +17,16 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from askonce.colours import Colour
 from askonce.model import Entry, Response, Versions
 from askonce.tape import Tape
+
+if TYPE_CHECKING:
+    from askonce.sealing import Cover
 
 
 class Found(Struct, frozen=True, gc=False):
@@ -137,13 +140,22 @@ class Feed(Protocol):
 
 
 @runtime_checkable
+class Located(Protocol):
+    """Leases that know which thread of this process took one."""
+
+    def holder(self, key: bytes) -> int | None:
+        """Return the thread that took this lease and still has it; None if that is elsewhere."""
+        ...
+
+
+@runtime_checkable
 class Telling(Protocol):
     """Leases whose holders can tell a stream to all who wait."""
 
-    def tell(self, key: bytes, tape: Tape, head: Response) -> None:
-        """Tell a stream that this process leads, if anybody waits for it."""
+    def tell(self, key: bytes, tape: Tape, head: Response, cover: Cover | None = None) -> None:
+        """Tell a stream that this process leads, if anybody waits for it; under a cover, sealed."""
         ...
 
-    async def follow(self, key: bytes) -> Feed | None:
+    async def follow(self, key: bytes, cover: Cover | None = None) -> Feed | None:
         """Follow the stream that was told of last; None when it is gone already."""
         ...

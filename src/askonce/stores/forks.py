@@ -32,6 +32,27 @@ class Forkable(Protocol):
         ...
 
 
+class Locked:
+    """Something whose only care at a fork is a lock, `_lock`: it is free again in the child."""
+
+    def __init__(self) -> None:
+        # Not a plain Lock: the garbage collector may run a finaliser that comes back here.
+        self._lock = threading.RLock()
+        self._resting = False
+        watch(self)
+
+    def before_fork(self) -> None:
+        """Hold the lock, so that the child inherits no half-made change."""
+        self._resting = self._lock.acquire(timeout=PATIENCE)
+
+    def after_fork(self, *, child: bool) -> None:
+        """Free the lock; in the child, take a new one."""
+        if child:
+            self._lock = threading.RLock()
+        elif self._resting:
+            self._lock.release()
+
+
 class _Watch:
     """All that come to rest, and the gate that is shut while a fork is under way."""
 

@@ -66,6 +66,10 @@ class FileLeases:
             with contextlib.suppress(OSError):
                 self._file.release(_byte(key), _counter(key) if failed else None)
 
+    def holder(self, key: bytes) -> int | None:
+        """Return the thread of this process that took this lease; None if that is elsewhere."""
+        return None if self._file is None else self._file.holder(_byte(key))
+
     @contextlib.contextmanager
     def waiting(self, key: bytes) -> Iterator[Waiting]:
         """Listen for news of a lease that somebody else holds."""

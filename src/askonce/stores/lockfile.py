@@ -30,7 +30,8 @@ class LockFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = _open(path)
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}
+        """The bytes that this process has, and the threads that took them."""
         self._looked = time.monotonic()
         # Not a plain Lock: the garbage collector may drop a flight, which comes back here.
         self._lock = threading.RLock()
@@ -48,7 +49,7 @@ class LockFile:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, LOCKS + byte)
             except (BlockingIOError, PermissionError):
                 return False
-            self._held.add(byte)
+            self._held[byte] = threading.get_ident()
             return True
 
     def release(self, byte: int, count: int | None = None) -> None:
@@ -56,13 +57,17 @@ class LockFile:
         with self._lock:
             if byte not in self._held:
                 return
-            self._held.discard(byte)
+            del self._held[byte]
             try:
                 if count is not None:
                     raised = (self._read(count) + 1) % 256
                     os.pwrite(self._descriptor, bytes((raised,)), count)
             finally:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, LOCKS + byte)
+
+    def holder(self, byte: int) -> int | None:
+        """Return the thread of this process that locked a byte; None if none did."""
+        return self._held.get(byte)
 
     def counter(self, count: int) -> int:
         """Read a counter of the board."""
@@ -94,7 +99,7 @@ class LockFile:
         """Go on. A child inherits the descriptor, which is its own to close, but no lock."""
         if child:
             self._lock = threading.RLock()
-            self._held = set()
+            self._held = {}
         elif self._resting:
             self._lock.release()
 

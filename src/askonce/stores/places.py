@@ -31,6 +31,8 @@ class Unsuitable(StoreError):
 
 def prepare(path: Path, mounts: Path = MOUNTS) -> None:
     """Make the folder for a file, readable by nobody else. StoreError if it cannot be had."""
+    if path.parts[:1] == ("~",):
+        raise Unsuitable(f"{path} is in a home that this user does not have: choose another path")
     kind = file_system(path, mounts)
     if NETWORK.fullmatch(kind):
         # Write-ahead logging needs memory shared by all who open the file: sqlite.org/wal.html.

@@ -48,7 +48,7 @@ class SQLite:
         self,
         path: str | Path,
         limit: str | int = "1GB",
-        busy: float = 0.05,
+        busy: float = 0.25,
         clock: Callable[[], float] = time.time,
         *,
         heal: bool = True,
@@ -72,15 +72,15 @@ class SQLite:
 
     async def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep entries, all or none, in place of what their keys held."""
-        self._database.do(lambda database: self._put(database, entries))
+        self._database.write(lambda database: self._put(database, entries))
 
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries and say how many there were."""
-        return self._database.do(lambda database: self._forget(database, keys))
+        return self._database.write(lambda database: self._forget(database, keys))
 
     async def invalidate(self, tag: str) -> None:
         """Let everything that carries this tag be dead from now on."""
-        self._database.do(lambda database: tag_table.renew(database, tag))
+        self._database.write(lambda database: tag_table.renew(database, tag))
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries that are alive in order of their keys, at most `limit` behind `after`."""

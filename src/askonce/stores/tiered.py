@@ -155,7 +155,9 @@ class Tiered:
     async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask far, unless it failed a moment ago."""
         if not self._breaker.may_ask():
-            raise StoreError("the store failed a moment ago, and is not asked again yet")
+            resting = StoreError("the store failed a moment ago, and is not asked again yet")
+            resting.told = True
+            raise resting
         return await self._try(ask)
 
     async def _unless_alone(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:

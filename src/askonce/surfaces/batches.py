@@ -9,7 +9,8 @@ from askonce.blocking import run
 from askonce.colours import TASKS, THREADS, Colour
 from askonce.dialects.contract import Json
 from askonce.dialects.wire import decode, decode_object, encode, too_deep
-from askonce.engine import Hit, Ticket
+from askonce.engine import Ticket
+from askonce.following import Hit
 from askonce.model import NOTHING, Outcome, Reason, Response
 from askonce.plans import Plan
 from askonce.surfaces.exchange import Exchange
@@ -115,7 +116,7 @@ class Batch:
             if exchange.journey is not None:
                 exchange.journey.let_go(ticket)
             body = encode(part).encode()
-            await exchange.engine.settle(ticket, Response(200, head.headers, body), colour)
+            await ticket.settle(Response(200, head.headers, body), colour)
             self._answers[plan.key] = part
         return True
 
@@ -129,7 +130,7 @@ class Batch:
         if self._exchange.journey is None:
             for ticket in self.tickets.values():
                 failed = error is None or isinstance(error, Exception)
-                self._exchange.engine.release(ticket, failed=failed)
+                ticket.release(failed=failed)
         self._exchange.note(self._outcome(reason))
 
     def answer(self, response: Any = None) -> Any:

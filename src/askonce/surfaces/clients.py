@@ -70,19 +70,22 @@ def _cache_transports(http: Any, session: Session, options: Options) -> None:
 def _span_retries(sdk: Any, session: Session, options: Options) -> None:
     original = sdk.request
     hooked = _async_request if inspect.iscoroutinefunction(original) else _blocking_request
-    request = hooked(original, session, options)
+    request = hooked(sdk, original, session, options)
     request.askonce_session = session  # type: ignore[attr-defined]
     sdk.request = request
 
 
 def _blocking_request(
-    original: Callable[..., Any], session: Session, options: Options
+    sdk: Any, original: Callable[..., Any], session: Session, options: Options
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
         if call.method.lower() != "post":
             return original(cast_to, call, *arguments, **named)
-        journey = Journey(session, options, create.pending.get())
+        # A call made inside this one (for a fresh API key, say) is not the one that is pending.
+        pending = create.pending.get()
+        inside = create.pending.set(None)
+        journey = Journey(session, options, pending.alias_for(sdk) if pending else None)
         token = current.set(journey)
         problem: BaseException | None = None
         try:
@@ -92,19 +95,23 @@ def _blocking_request(
             raise
         finally:
             current.reset(token)
+            create.pending.reset(inside)
             journey.finish(problem)
 
     return request
 
 
 def _async_request(
-    original: Callable[..., Any], session: Session, options: Options
+    sdk: Any, original: Callable[..., Any], session: Session, options: Options
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     async def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
         if call.method.lower() != "post":
             return await original(cast_to, call, *arguments, **named)
-        journey = Journey(session, options, create.pending.get())
+        # A call made inside this one (for a fresh API key, say) is not the one that is pending.
+        pending = create.pending.get()
+        inside = create.pending.set(None)
+        journey = Journey(session, options, pending.alias_for(sdk) if pending else None)
         token = current.set(journey)
         problem: BaseException | None = None
         try:
@@ -114,6 +121,7 @@ def _async_request(
             raise
         finally:
             current.reset(token)
+            create.pending.reset(inside)
             journey.finish(problem)
 
     return request

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -25,14 +24,30 @@ from askonce.errors import Ambiguous
 from askonce.model import NOTHING, Entry
 from askonce.policy import Options
 from askonce.session import Session
+from askonce.stores.forks import Locked
 from askonce.surfaces.clones import UnclonableError, clone
 
-pending: ContextVar[bytes | None] = ContextVar("askonce_pending", default=None)
-"""The alias of the `create` call being made in this context."""
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A `create` call being made, by its alias."""
+
+    client: Any
+    alias: bytes
+
+    def alias_for(self, client: Any) -> bytes | None:
+        """Return the alias, if it is this client that makes the call."""
+        return self.alias if client is self.client else None
+
+
+pending: ContextVar[Pending | None] = ContextVar("askonce_pending", default=None)
+"""The `create` call being made in this context."""
 
 # Arguments that change the HTTP request itself; the alias does not look into them.
 _UNUSUAL = frozenset({"extra_headers", "extra_query", "stream"})
 _NEUTRAL = frozenset({"timeout"})
+_LABELS = ("metadata", "user", "safety_identifier", "prompt_cache_key")
+"""Neutral fields that an answer of Responses repeats."""
 
 PROTOTYPES = 32 * 2**20
 """Bytes of answers whose SDK objects are kept for cloning, over all of a client."""
@@ -92,7 +107,7 @@ def _blocking(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
                     known = fast.keep(recalled, make())
                 if known is not None:
                     return known
-        token = pending.set(alias)
+        token = pending.set(fast.pending(alias))
         try:
             return original(*arguments, **named)
         finally:
@@ -113,7 +128,7 @@ def _async(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
                     known = fast.keep(recalled, await make())
                 if known is not None:
                     return known
-        token = pending.set(alias)
+        token = pending.set(fast.pending(alias))
         try:
             return await original(*arguments, **named)
         finally:
@@ -156,6 +171,8 @@ class Fast:
         identity = self._identity()
         if identity is None:
             return None
+        if self._dialect.name == "openai.responses" and not self._unlabelled(named):
+            return None
         counted = {}
         for name, value in named.items():
             if name in _UNUSUAL:
@@ -173,6 +190,16 @@ class Fast:
         except Ambiguous:
             return None
 
+    def _unlabelled(self, named: dict[str, Any]) -> bool:
+        """Say whether a call has no labels of its own, which its answer would have to repeat."""
+        return not any(
+            named.get(name) and not isinstance(named[name], self._left_out) for name in _LABELS
+        )
+
+    def pending(self, alias: bytes | None) -> Pending | None:
+        """Return what the client's request is to know of this call."""
+        return None if alias is None else Pending(self._client, alias)
+
     def _identity(self) -> str | None:
         """Digest everything of the client that reaches the wire and is not a credential."""
         client = self._client
@@ -185,6 +212,8 @@ class Fast:
             client._base_url,
             # Anthropic's `organization` is a resource.
             (client.organization, client.project) if self._sdk == "openai" else (),
+            # Azure's clients make other URLs of the same base.
+            (type(client).__name__.removeprefix("Async"), *_azure(client)),
             http.params,
             http.headers.raw,
             client._custom_headers,
@@ -195,15 +224,15 @@ class Fast:
         if seen != known:
             identity = self._digest(seen)
             # Copies of the tables, so that a change inside them is seen.
-            self._identified = ((*seen[:4], *map(dict, seen[4:])), identity)
+            self._identified = ((*seen[:5], *map(dict, seen[5:])), identity)
         return identity
 
     def _digest(self, seen: tuple[Any, ...]) -> str:
-        url, account, params, headers, *tables = seen
+        url, account, kind, params, headers, *tables = seen
         models = self._session.engine.models
         return keys.digest(
             [
-                [self._version, self._target.resource, str(url), account, str(params)],
+                [self._version, self._target.resource, str(url), account, kind, str(params)],
                 [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers],
                 [{name: repr(value) for name, value in table.items()} for table in tables],
                 # What these tables say decides too: which calls are cached, and for which model.
@@ -258,6 +287,13 @@ class Fast:
         return twin
 
 
+def _azure(client: Any) -> tuple[str, str]:
+    """Return where an Azure client sends its calls; nothing for any other client."""
+    said = (getattr(client, name, None) for name in ("_azure_endpoint", "_azure_deployment"))
+    endpoint, deployment = ("" if it is None else str(it) for it in said)
+    return endpoint, deployment
+
+
 def _harmless(hooks: Mapping[str, list[Callable[..., Any]]]) -> bool:
     """Say whether an HTTP client's hooks are none but the SDK's own."""
     return not hooks["response"] and all(
@@ -265,12 +301,12 @@ def _harmless(hooks: Mapping[str, list[Callable[..., Any]]]) -> bool:
     )
 
 
-class Prototypes:
+class Prototypes(Locked):
     """Built SDK objects by entry; the least recently used go when their bytes are too many."""
 
     def __init__(self, limit: int) -> None:
+        super().__init__()
         self._limit = limit
-        self._lock = threading.Lock()
         self._kept: OrderedDict[bytes, tuple[Entry, Any]] = OrderedDict()
         self._size = 0
 

@@ -10,17 +10,15 @@ from typing import Any
 
 from askonce import replay
 from askonce.colours import Colour
-from askonce.engine import PATIENCE, Hit, Ticket
+from askonce.engine import PATIENCE, Ticket
+from askonce.following import Hit
 from askonce.model import Headers, Outcome, Reason, Request, Response
 from askonce.plans import Plan
 from askonce.session import Session
 from askonce.streams import Reader
 from askonce.surfaces.families import Family
 from askonce.surfaces.journey import Journey
-from askonce.tape import Source, Tape
-
-LOST = Reason("incomplete", "the connection was lost before the stream came to its end")
-LEFT = Reason("incomplete", "the stream was left before it came to its end")
+from askonce.tape import Source
 
 # They describe the bytes as they came over one connection; the body given out is decoded.
 _CONNECTION_HEADERS = frozenset(
@@ -131,12 +129,17 @@ class Exchange:
         if error is not None:
             ticket.outcome.reason = Reason("failed", f"the call raised {type(error).__name__}")
         if self.journey is None:
-            self.engine.release(ticket, failed=error is None or isinstance(error, Exception))
+            ticket.release(failed=error is None or isinstance(error, Exception))
         self.note(ticket.outcome)
 
     async def settle(self, ticket: Ticket, response: Any, colour: Colour) -> None:
         """Settle a whole answer that was read."""
-        await self._settle(ticket, self.head(response), response.content, colour)
+        head, alias = self.head(response), None
+        if self.journey is not None:
+            alias = self.journey.alias
+            self.journey.let_go(ticket)
+        whole = Response(head.status, head.headers, response.content, head.streamed)
+        await ticket.settle(whole, colour, alias=alias)
         self.note(ticket.outcome)
 
     def whole(self, response: Any) -> Any:
@@ -148,25 +151,12 @@ class Exchange:
 
     def recorded(self, ticket: Ticket, response: Any, source: Source, colour: Colour) -> Any:
         """Return a response that is recorded while the caller, and others, read it."""
-        head = self.head(response)
-
-        def abandon(failed: bool) -> None:
-            ticket.outcome.reason = LOST if failed else LEFT
-            self.engine.release(ticket, failed=failed)
-
-        tape = Tape(
-            source,
-            terminal=lambda piece: replay.is_terminal(ticket.plan.dialect, piece),
-            settle=lambda body: self._settle(ticket, head, body, colour),
-            abandon=abandon,
-        )
-        tape.attach()
+        alias = None
         if self.journey is not None:
+            alias = self.journey.alias
             self.journey.let_go(ticket)
-        if ticket.flight is not None:
-            self.engine.flights.begin_stream(ticket.flight, tape, head)
+        reader = ticket.record(source, self.head(response), colour, alias=alias)
         self.note(ticket.outcome)
-        reader = Reader(tape, colour, leading=True, patience=self.patience)
         return self.respond(
             response.status_code, _kept(response), self._shared(reader), response.extensions
         )
@@ -198,13 +188,6 @@ class Exchange:
         return self.family.Response(
             status, headers=raw, stream=stream, extensions=extensions, request=self.request
         )
-
-    async def _settle(self, ticket: Ticket, head: Response, body: bytes, colour: Colour) -> None:
-        response = Response(head.status, head.headers, body, head.streamed)
-        alias = None if self.journey is None else self.journey.alias
-        if self.journey is not None:
-            self.journey.let_go(ticket)
-        await self.engine.settle(ticket, response, colour, alias=alias)
 
     def head(self, response: Any) -> Response:
         """The status of a response and the headers that are stored."""

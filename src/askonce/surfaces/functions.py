@@ -7,25 +7,24 @@ import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
-from types import CodeType
 from typing import Any
-
-from blake3 import blake3
 
 from askonce import keys, values
 from askonce.blocking import run
 from askonce.colours import TASKS, THREADS, Colour
 from askonce.dialects.contract import Facts
 from askonce.dialects.plain import PLAIN
-from askonce.engine import Hit, Ticket
+from askonce.engine import PATIENCE, Ticket
 from askonce.errors import Ambiguous
+from askonce.following import Hit
 from askonce.frames import Event, events, read, write
 from askonce.model import Outcome, Reason, Response
 from askonce.plans import Plan
 from askonce.policy import ASKED, DISABLED, Options
 from askonce.session import Session
-from askonce.streams import LoopSource, Reader, ThreadSource
-from askonce.tape import Source, Tape
+from askonce.streams import GeneratorSource, LoopSource, Reader
+from askonce.surfaces import identities
+from askonce.tape import Source
 
 Function = Callable[..., Any]
 
@@ -53,19 +52,6 @@ def cached(function: Function, session: Session, options: Options, version: str)
     wrapper = functools.wraps(function)(wrapper)
     wrapper.key = kept.key  # type: ignore[attr-defined]
     return wrapper
-
-
-def code_version(function: Function) -> str:
-    """Digest the code of a function, so that another body has other keys."""
-    code: CodeType = inspect.unwrap(function).__code__
-    return blake3(_code(code).encode()).hexdigest(length=16)
-
-
-def _code(code: CodeType) -> str:
-    constants = [
-        _code(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts
-    ]
-    return repr((code.co_code.hex(), constants, code.co_names, code.co_varnames))
 
 
 def _blocking(function: Function, kept: Kept) -> Function:
@@ -125,7 +111,7 @@ def _generator(function: Function, kept: Kept) -> Function:
         else:
             items = function(*arguments, **named)
             chunks = (kept.piece(item) for item in items)
-            reader = kept.record(turn, ThreadSource(chunks, items.close), THREADS)
+            reader = kept.record(turn, GeneratorSource(items, chunks), THREADS)
         try:
             while (piece := run(reader.next())) is not None:
                 yield kept.item(piece)
@@ -163,31 +149,50 @@ def _async_generator(function: Function, kept: Kept) -> Function:
     return call
 
 
+def _surroundings(function: Function) -> list[Any] | Ambiguous:
+    try:
+        return identities.surroundings(function)
+    except Ambiguous as doubt:
+        return doubt
+
+
 class Kept:
     """Knows one function: the keys of its calls, and how its results are written and read."""
 
     def __init__(
         self, function: Function, session: Session, options: Options, version: str
     ) -> None:
-        self._name = f"{function.__module__}.{function.__qualname__}"
+        self._name = identities.name(function)
         self._signature = inspect.signature(function)
         self._function = function
         self._session = session
         self._options = options
         self._version = version
+        # As they are when the function is decorated: what it changes itself must not change its key.
+        self._surroundings = _surroundings(function)
+        self._told_in_items = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(
+            function
+        )
 
     @functools.cached_property
     def _result(self) -> Any:
         """The annotation of the result, or of an item; looked up late, when all names exist."""
         try:
-            found = typing.get_type_hints(self._function).get("return", Any)
-        except (NameError, TypeError):
+            found = typing.get_type_hints(identities.plain(self._function)).get("return", Any)
+        except Exception:  # noqa: BLE001 (an annotation may name what is not there)
             return Any
-        if inspect.isgeneratorfunction(self._function) or inspect.isasyncgenfunction(
-            self._function
-        ):
+        if self._told_in_items:
             return (*typing.get_args(found), Any)[0]
         return found
+
+    def _carried(self) -> list[Any]:
+        if isinstance(self._surroundings, Ambiguous):
+            raise self._surroundings
+        return self._surroundings
+
+    @functools.cached_property
+    def _shape(self) -> Any:
+        return identities.shape(self._result)
 
     def key(self, *arguments: Any, **named: Any) -> bytes:
         """Return the key of a call. Raises Ambiguous for arguments that have no value."""
@@ -198,6 +203,8 @@ class Kept:
         bound.apply_defaults()
         counted = {
             "function": self._name,
+            "surroundings": self._carried(),
+            "result": [self._told_in_items, self._shape],
             "version": self._version,
             "arguments": [[name, values.argument(item)] for name, item in bound.arguments.items()],
         }
@@ -235,28 +242,27 @@ class Kept:
 
     async def settle(self, ticket: Ticket, result: Any, colour: Colour) -> None:
         """Keep a result, if it can be read back as what it is."""
-        engine = self._session.engine
         try:
             text = values.write(result)
             fits = values.keeps_shape(result, text, self._result)
-        except (TypeError, ValueError):
+        except Exception:  # noqa: BLE001 (a result's own code may raise anything)
             fits, text = False, b""
         if fits:
             body = b"".join((_BEFORE, text, _AFTER))
-            await engine.settle(ticket, Response(200, (), body), colour)
+            await ticket.settle(Response(200, (), body), colour)
         else:
             ticket.outcome.reason = Reason(
                 "result", "the result is not kept: return JSON, or annotate the return type"
             )
             warn = self._session.journal.warn
             warn(self._name, "%s is not cached: its %s", self._name, ticket.outcome.reason.advice)
-            engine.release(ticket, failed=True)
+            ticket.release(failed=True)
         self._session.note(ticket.outcome)
 
     def failed(self, ticket: Ticket, error: BaseException) -> None:
         """Give back the ticket of a call that raised."""
         ticket.outcome.reason = Reason("raised", f"the function raised {type(error).__name__}")
-        self._session.engine.release(ticket, failed=isinstance(error, Exception))
+        ticket.release(failed=isinstance(error, Exception))
         self._session.note(ticket.outcome)
 
     # Items of generators
@@ -285,20 +291,6 @@ class Kept:
 
     def record(self, ticket: Ticket, source: Source, colour: Colour) -> Reader:
         """Record a generator while its caller, and others, read it."""
-        engine = self._session.engine
-        head = Response(200, (), b"", streamed=True)
-
-        async def settle(body: bytes) -> None:
-            await engine.settle(ticket, Response(200, (), body, streamed=True), colour)
-
-        tape = Tape(
-            source,
-            terminal=lambda _: False,
-            settle=settle,
-            abandon=lambda failed: engine.release(ticket, failed=failed),
-        )
-        tape.attach()
-        if ticket.flight is not None:
-            engine.flights.begin_stream(ticket.flight, tape, head)
+        reader = ticket.record(source, Response(200, (), b"", streamed=True), colour)
         self._session.note(ticket.outcome)
-        return Reader(tape, colour, leading=True, patience=600.0)
+        return reader

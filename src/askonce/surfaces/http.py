@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from askonce.blocking import run
 from askonce.colours import TASKS, THREADS
-from askonce.engine import Hit
 from askonce.errors import ConfigError
+from askonce.following import Hit
 from askonce.model import Outcome, Reason
 from askonce.plans import Plan
 from askonce.policy import Options

@@ -44,7 +44,7 @@ class Journey:
         """End the call: tickets that are still held are given back."""
         while self.tickets:
             _, ticket = self.tickets.popitem()
-            ticket.engine.release(ticket, failed=error is None or isinstance(error, Exception))
+            ticket.release(failed=error is None or isinstance(error, Exception))
         if self.outcome is not None:
             self.session.note(self.outcome)
 

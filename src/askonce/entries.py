@@ -1,0 +1,71 @@
+"""What is kept of an answer, and why an answer is not kept. Pure: values in, an entry out."""
+
+from __future__ import annotations
+
+from askonce import replay
+from askonce.dialects.contract import Dialect
+from askonce.model import Entry, Reason, Response, Versions
+from askonce.plans import Plan
+from askonce.policy import Options
+
+UNTAGGED = Reason("store", "the store could not tell the versions of the tags")
+"""Without them nothing could be invalidated."""
+
+
+def of_answer(plan: Plan, response: Response, versions: Versions, now: float) -> Entry | Reason:
+    """Make the entry of a response, or say why it is not worth keeping."""
+    if not 200 <= response.status < 300:
+        return replay.status_reason(response.status)
+    answer = replay.answer(plan.dialect, response)
+    if answer is None:
+        return Reason("incomplete", "the answer did not come to its end")
+    flaw = plan.dialect.flaw(answer)
+    if flaw is not None:
+        return flaw
+    tags = plan.options.tags
+    if not knows(versions, plan.options):
+        return UNTAGGED
+    return Entry(
+        body=_body(plan, response),
+        created=now,
+        expires=_expires(plan.options, now),
+        status=response.status,
+        headers=tuple(item for item in response.headers if item[0] in replay.KEPT_HEADERS),
+        streamed=response.streamed,
+        dialect=plan.dialect.name,
+        model=plan.facts.model,
+        usage=plan.dialect.usage(answer),
+        unpinned=plan.unpinned,
+        tags={tag: versions[tag] for tag in tags},
+    )
+
+
+def of_value(
+    dialect: Dialect, body: bytes, options: Options, versions: Versions, now: float
+) -> Entry:
+    """Make the entry of an answer that somebody gave us."""
+    expires = _expires(options, now)
+    return Entry(body, now, expires, "value", dialect=dialect.name, tags=versions)
+
+
+def alias(key: bytes, now: float) -> Entry:
+    """Make an entry that points at another one."""
+    return Entry(body=key, created=now, kind="alias")
+
+
+def knows(versions: Versions, options: Options) -> bool:
+    """Say whether the version of every tag is known."""
+    return versions.keys() >= set(options.tags)
+
+
+def _expires(options: Options, now: float) -> float | None:
+    ttl = options.policy.ttl
+    return None if ttl is None else now + ttl
+
+
+def _body(plan: Plan, response: Response) -> bytes:
+    # What one caller calls itself is not for the next one.
+    if not plan.facts.labels:
+        return response.body
+    blank = dict.fromkeys(plan.facts.labels)
+    return replay.relabelled(plan.dialect, response, blank).body

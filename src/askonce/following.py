@@ -1,0 +1,217 @@
+"""Leading and following: one caller's way to an answer, or to the leave to call upstream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from askonce.colours import Colour
+from askonce.flights import Flight, Flights, State
+from askonce.model import NOTHING, Outcome, Response, Versions
+from askonce.plans import Plan
+from askonce.stores.contract import News, Telling
+from askonce.streams import Reader, source_of
+from askonce.tape import Tape
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An answer that is there, or one that is still coming: `reader` follows it live."""
+
+    plan: Plan
+    outcome: Outcome
+    response: Response
+    reader: Reader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The leave to call upstream. Without a flight nobody waits for the answer."""
+
+    versions: Versions = field(default_factory=lambda: NOTHING)
+    flight: Flight | None = None
+
+
+Look: TypeAlias = Callable[[Plan, bool], Awaitable[tuple[Hit | None, Versions]]]
+"""Look for a plan's answer, after waiting for it or not, and for the versions of its tags."""
+
+
+class Turn:
+    """One caller who found nothing. It leads, or waits for whoever leads until its deadline."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        versions: Versions,
+        *,
+        flights: Flights,
+        look: Look,
+        colour: Colour,
+        patience: float,
+    ) -> None:
+        self._plan = plan
+        self._versions = versions
+        self._flights = flights
+        self._look = look
+        self._colour = colour
+        self._patience = patience
+        self._deadline = time.monotonic() + patience
+        self._waited = False
+        self._missed = False
+
+    async def take(self) -> Hit | Lead:
+        """Find the answer, or get the lead."""
+        while True:
+            flight, leading = self._flights.join(self._plan.key, self._versions)
+            end = await (self._lead(flight) if leading else self._follow(flight))
+            if end is not None:
+                return end
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    # Leading
+
+    async def _lead(self, flight: Flight) -> Hit | Lead | None:
+        """Lead, or follow the one who leads in another process; None to join again."""
+        state = State.FREED
+        try:
+            news = await self._lease(flight)
+            if news is News.TOLD:
+                state = State.FLYING
+                return await self._follow_elsewhere(flight)
+            # Look again: the answer may have been stored between the first look and the lead.
+            hit, versions = await self._look(self._plan, self._waited)
+            if hit is not None:
+                state = State.LANDED
+                return hit
+            if news is News.FREE:
+                state = State.FLYING
+                flight.versions = versions
+                return Lead(versions, flight)
+            if news is News.FAILED:
+                state = State.FAILED
+            return Lead(versions)
+        finally:
+            if state is not State.FLYING:
+                self._flights.end(flight, state)
+
+    async def _lease(self, flight: Flight) -> News | None:
+        """Wait until nothing keeps us from leading (FREE), or for the news that ends the waiting.
+
+        None when this caller's patience is at its end. Whoever waits for it here may have more.
+        """
+        flights, colour = self._flights, self._colour
+        if await flights.lease(flight) or self._holds_up(flight):
+            return News.FREE
+        self._waited = True
+        leases = flights.leases
+        assert leases is not None
+        with leases.waiting(flight.key) as waiting:
+            while not await flights.lease(flight):
+                left = self._left()
+                if left <= 0:
+                    return None
+                if self._holds_up(flight):
+                    return News.FREE
+                news = await waiting.news(colour, left)
+                if news is not News.FREE:
+                    return news
+        return News.FREE
+
+    def _holds_up(self, flight: Flight) -> bool:
+        """Say whether the lease is held by what cannot go on while this caller waits."""
+        holder = self._flights.holder(flight.key)
+        return holder is not None and self._colour.is_held_by(holder)
+
+    async def _follow_elsewhere(self, flight: Flight) -> Hit | None:
+        """Read the stream that another process leads; others of this process read along."""
+        flights = self._flights
+        assert isinstance(flights.leases, Telling)
+        feed = None
+        try:
+            feed = await flights.leases.follow(flight.key)
+        finally:
+            if feed is None:
+                flights.end(flight, State.FREED)
+        if feed is None:
+            return None
+
+        async def landed(_: bytes) -> None:
+            flights.end(flight, State.LANDED)
+
+        tape = Tape(
+            source_of(feed, self._colour),
+            terminal=lambda _: False,
+            settle=landed,
+            abandon=lambda failed: flights.end(flight, State.FAILED if failed else State.FREED),
+        )
+        flight.begin_stream(tape, feed.head)
+        return await self._read_along(flight, tape)
+
+    # Following
+
+    async def _follow(self, flight: Flight) -> Hit | Lead | None:
+        """Wait for another caller's answer; None when this caller should join again."""
+        colour = self._colour
+        if flight.tape is None and colour.is_held_by(flight.thread):
+            return Lead(self._versions)
+        if not await colour.wait(flight.bell, flight.news, self._left()):
+            return Lead(self._versions)
+        tape = flight.tape
+        if tape is not None and not flight.is_over():
+            if tape.source.readable_by(colour):
+                hit = await self._read_along(flight, tape)
+                if hit is not None:
+                    return hit
+            elif colour.is_held_by(flight.thread):
+                return Lead(self._versions)
+            if not await colour.wait(flight.bell, flight.is_over, self._left()):
+                return Lead(self._versions)
+        if flight.state is State.FREED:
+            return None
+        hit, versions = await self._look(self._plan, True)
+        if hit is not None:
+            return hit
+        if flight.state is State.LANDED and not self._missed:
+            # It landed for others. One of those whom it does not serve leads; but only once, or
+            # callers who each need an answer of their own would call one after another.
+            self._missed, self._versions = True, versions
+            return None
+        return Lead(self._versions)
+
+    async def _read_along(self, flight: Flight, tape: Tape) -> Hit | None:
+        """Read a stream in flight: from its first piece on, or else to its end, for the answer.
+
+        None when there is none to read, or the answer is kept, or it was lost before this caller
+        had anything of it.
+        """
+        if not tape.attach():
+            return None
+        reader = Reader(tape, self._colour, patience=self._patience)
+        following = False
+        try:
+            while await reader.wait(self._left()):
+                if self._plan.facts.stream:
+                    following = True
+                    return self._live(flight, reader)
+                await reader.next()
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            if not following:
+                reader.leave()
+        return None
+
+    def _live(self, flight: Flight, reader: Reader) -> Hit:
+        plan = self._plan
+        outcome = Outcome(
+            "collapsed",
+            key=plan.key.hex(),
+            dialect=plan.dialect.name,
+            model=plan.facts.model,
+            unpinned=plan.unpinned,
+        )
+        return Hit(plan, outcome, flight.head, reader)
