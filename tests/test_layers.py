@@ -8,7 +8,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "src" / "askonce"
 LAYERS = [
     {"errors", "model", "units", "frames", "blocking"},
-    {"dialects", "colours", "keys", "policy", "values", "replay", "codec", "sealing", "plans", "tape", "entries"},
+    {
+        "dialects",
+        "colours",
+        "keys",
+        "policy",
+        "values",
+        "replay",
+        "codec",
+        "sealing",
+        "plans",
+        "tape",
+        "entries",
+    },
     {"stores", "redis"},
     {"streams", "journal", "flights", "following", "engine"},
     {"session"},

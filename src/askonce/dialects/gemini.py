@@ -174,6 +174,8 @@ def _candidate_member(name: str, values: list[Any]) -> Any:
         return gather(values, _content_member) if _all(dict, values) else last(name, values)
     if name == "logprobsResult":
         return latest(name, values)
+    if name == "safetyRatings":
+        return last(name, values)
     return _without_repeats(name, values)
 
 
@@ -204,6 +206,8 @@ def _continues(before: Json, part: Json) -> bool:
 
 def _without_repeats(name: str, values: list[Any]) -> Any:
     """Fold what some models tell bit by bit and others anew each time, such as citations."""
+    if len(values) == 1:
+        return values[0]
     if _all(dict, values):
         return gather(values, _without_repeats)
     if _all(list, values):

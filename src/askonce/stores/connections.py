@@ -152,6 +152,8 @@ class Connections:
             self._discard(connection)
         else:
             self._idle.append(connection)
+            if self._closed:  # between the look and the act
+                self._drop_idle()
 
     def _rest(self, connection: _Connection) -> None:
         """Take back a connection whose work failed, with nothing left open on it."""

@@ -94,7 +94,9 @@ class Exchange:
 
     def outgoing(self, ticket: Ticket) -> Any:
         """Return the request to send: the caller's own, or one that also asks for usage."""
-        body = self.engine.asking_usage(ticket.plan, self.request.url.host, self.request.content)
+        url, body = self.request.url, None
+        if _knows_stream_options(url.params.get("api-version", "")):
+            body = self.engine.asking_usage(ticket.plan, url.host, self.request.content)
         if body is None:
             # What this upstream says unasked, it says to its caller too.
             self._facts = replace(self.plan.facts, usage_asked=True)
@@ -204,6 +206,12 @@ class Exchange:
             self.session.note(outcome)
         else:
             self.journey.outcome = outcome
+
+
+def _knows_stream_options(version: str) -> bool:
+    # Azure's dated versions before this one refuse the field:
+    # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
+    return not version[:1].isdigit() or version[:10] >= "2024-10-21"
 
 
 def is_stream(response: Any) -> bool:
