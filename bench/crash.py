@@ -1,8 +1,9 @@
 """Kill writing processes with -9, again and again, and look at what is left.
 
-Four processes write to one SQLite store. Each tells of an entry only after the store has taken it.
-One of them at a time is killed in the middle of its work and another takes its place. In the end
-every entry that was told of must be there, whole, and the file must be sound.
+Four processes write to one SQLite store. Each tells of an entry only after the store has taken it,
+and reads entries of its own back meanwhile. One of them at a time is killed in the middle of its
+work and another takes its place. In the end every entry that was told of must be there, whole, and
+the file must be sound.
 
     python bench/crash.py [KILLS]
 """
@@ -35,10 +36,14 @@ def entry(key: bytes) -> Entry:
 def write(path: str) -> None:
     """Write for ever, and tell of each entry when it is kept."""
     store = SQLite(path, limit="10GB", busy=5)
+    kept: list[bytes] = []
     while True:
         first, second = os.urandom(KEY), os.urandom(KEY)
         run(store.put({first: entry(first), second: entry(second)}))
         os.write(1, first + second)
+        kept += (first, second)
+        key = random.choice(kept)
+        assert run(store.get((key,))).entries == (entry(key),), "a damaged or lost read"
 
 
 class Writer:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from functools import cache as remembered
+from typing import TypeVar
 
 import pytest
 
@@ -14,6 +17,8 @@ from askonce.testing.certificates import Certificates, make_certificates
 from askonce.testing.clusters import Cluster
 from askonce.testing.sentinels import Sentinels
 from askonce.testing.servers import Server
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -26,6 +31,25 @@ def upstream() -> Iterator[FakeUpstream]:
 def cache() -> Iterator[Cache]:
     with Cache("memory://", strict=True) as made:
         yield made
+
+
+@pytest.fixture
+def finishes() -> Callable[[Callable[[], T]], T]:
+    """Do some work in a thread of its own; fail if it hangs, as it would for its whole patience."""
+
+    def do(work: Callable[[], T]) -> T:
+        done: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:
+                done.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        return done.result(30)
+
+    return do
 
 
 @pytest.fixture

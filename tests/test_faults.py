@@ -231,6 +231,12 @@ if way != "flip the log":
     database.close()
 if way == "cut":
     os.truncate(name, os.path.getsize(name) // 2)
+elif way == "reword":
+    with open(name, "r+b") as file:
+        data = file.read()
+        assert data.count(b"Answer to: before") > 2
+        file.seek(0)
+        file.write(data.replace(b"Answer to: before", b"Answer to: behind"))
 else:
     chance = random.Random(1)
     with open(name if way == "flip" else name + "-wal", "r+b") as file:
@@ -255,6 +261,11 @@ def file_is_cut_short(path):
 def bits_are_flipped(path):
     """One in every 200 bytes of the file."""
     return damaged(path, "flip")
+
+
+def answers_are_reworded(path):
+    """The file is sound for SQLite, and says something else."""
+    return damaged(path, "reword")
 
 
 def bits_of_the_log_are_flipped(path):
@@ -286,6 +297,7 @@ PASSING = [
     file_is_cut_short,
     bits_are_flipped,
     bits_of_the_log_are_flipped,
+    answers_are_reworded,
 ]
 # What is there at the first call.
 FROM_THE_START = [disk_is_full, everything_is_locked]

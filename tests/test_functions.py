@@ -19,6 +19,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from askonce import Cache, Policy
+from askonce.errors import UpstreamLost
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,8 @@ def test_map_order_makes_no_difference_but_the_type_of_a_value_does(cache):
         return 1
 
     assert same.key({"a": 1, "b": 2}) == same.key({"b": 2, "a": 1})
-    kinds = [0, 0.0, False, "0", None, [0], (0,), {0}, {0: 0}, Plain(0), Richer(0, 1), b"0"]
+    kinds = [0, 0.0, -0.0, False, "0", None, [0], (0,), {0}, frozenset({0}), {0: 0}, b"0"]
+    kinds += [Plain(0), Richer(0, 1)]
     assert len({same.key(value) for value in kinds}) == len(kinds)
     assert same.key(Holder(item=Inner())) != same.key(Holder(item=Further(more=1)))
     assert same.key(Holder(item=Further(more=1))) != same.key(Holder(item=Further(more=2)))
@@ -208,7 +210,33 @@ def test_two_scripts_with_functions_of_one_name_never_share_an_entry(tmp_path, u
 CURRENT = {}
 
 
-def test_a_class_that_has_changed_does_not_meet_its_older_answers(cache):
+class Mild(enum.Enum):
+    MILD = "mild"
+
+
+class Hot(enum.Enum):
+    HOT = "hot"
+
+
+Mild.__qualname__ = Hot.__qualname__ = "Taste"
+
+
+def made(kind, **values):
+    return kind, kind(**values)
+
+
+OLDER, NEWER = [("text", str)], [("text", str), ("sources", int)]
+VERSIONS = {
+    "fields": (
+        made(dataclasses.make_dataclass("Answer", OLDER), text="one"),
+        made(dataclasses.make_dataclass("Answer", NEWER), text="one", sources=2),
+    ),
+    "members": ((Mild, Mild.MILD), (Hot, Hot.HOT)),
+}
+
+
+@pytest.mark.parametrize("versions", VERSIONS.values(), ids=VERSIONS)
+def test_a_class_that_has_changed_does_not_meet_its_older_answers(cache, versions):
     def version(kind, result):
         CURRENT["result"] = result
 
@@ -219,16 +247,27 @@ def test_a_class_that_has_changed_does_not_meet_its_older_answers(cache):
         answer.__qualname__ = "answer"  # as if it stood in a module
         return cache(answer)
 
-    older = dataclasses.make_dataclass("Answer", [("text", str)])
-    newer = dataclasses.make_dataclass("Answer", [("text", str), ("sources", int)])
-    assert version(older, older("one"))() == older("one")
-    assert version(newer, newer("one", 2))() == newer("one", 2)
+    for kind, result in versions:
+        assert version(kind, result)() == result
+        assert cache.last.stored
+    assert version(*versions[-1])() == versions[-1][1]
+    assert cache.last.kind == "hit"
 
 
-@pytest.mark.parametrize("result", [[Level.LOW], OrderedDict(a=1), Slippery()])
+def loop():
+    value = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "result",
+    [[Level.LOW], OrderedDict(a=1), Slippery(), [frozenset({1})], loop(), nested(5000)],
+    ids=["enum", "map", "unequal", "set", "loop", "deep"],
+)
 def test_a_result_of_a_type_that_json_would_lose_is_not_kept(cache, result):
     @cache
-    def answer():
+    def answer() -> list[set[int]] if isinstance(result, list) else object:
         return result
 
     assert answer() is result
@@ -446,13 +485,46 @@ def test_a_generator_that_raises_is_not_kept(cache):
             list(tokens())
 
 
-def test_an_item_that_cannot_be_kept_names_the_fix(cache):
+ITEMS = [0.5, 1, (2, 3), Slippery()]
+
+
+def test_an_item_that_cannot_be_kept_is_passed_on_and_names_the_fix(cache, caplog):
+    calls = []
+
+    @cache
+    def tokens() -> Iterator[float]:
+        calls.append(1)
+        yield from ITEMS
+
+    @cache
+    async def later() -> AsyncIterator[float]:
+        calls.append(1)
+        for item in ITEMS:
+            yield item
+
+    async def main():
+        return [item async for item in later()]
+
+    for function in (lambda: list(tokens()), lambda: asyncio.run(main())):
+        for _ in range(2):
+            assert function() == ITEMS
+            assert cache.last.kind == "miss"
+            assert cache.last.reason.code == "result"
+    assert len(calls) == 4
+    assert "Iterator[...]" in caplog.text
+
+
+def test_who_follows_a_generator_is_told_that_an_item_cannot_be_shared(cache):
     @cache
     def tokens():
+        yield "a"
         yield (1, 2)
 
-    with pytest.raises(TypeError, match=r"Iterator\[...\]"):
-        list(tokens())
+    leading, following = tokens(), tokens()
+    assert next(leading) == next(following) == "a"
+    with pytest.raises(UpstreamLost, match="shared"):
+        next(following)
+    assert list(leading) == [(1, 2)]
 
 
 def test_an_async_generator_is_recorded_followed_and_replayed(cache):

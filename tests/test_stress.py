@@ -19,6 +19,7 @@ from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache
 from askonce.blocking import run
+from askonce.colours import Workers
 from askonce.errors import StoreError
 from askonce.model import Entry
 from askonce.plans import LARGEST_BODY
@@ -295,32 +296,43 @@ def test_a_stream_that_is_dropped_in_a_cycle_of_references_ends_quietly(cache, c
     assert caplog.records == []
 
 
-def test_a_hundred_threads_that_write_at_once_lose_nothing(tmp_path):
+SLOW = """WITH RECURSIVE number(it) AS
+    (SELECT 1 UNION ALL SELECT it + 1 FROM number WHERE it < 20000) SELECT max(it) FROM number"""
+
+
+def test_of_a_hundred_threads_one_writes_at_a_time_and_none_is_turned_away(tmp_path):
     store = SQLite(tmp_path / "answers.db")
+    inside, most = [], []
+
+    def work(database):
+        inside.append(None)
+        database.execute(SLOW).fetchone()
+        most.append(len(inside))
+        inside.pop()
 
     def write(writer):
-        for number in range(10):
-            key = bytes((writer, number)) * 10
-            run(store.put({key: Entry(key * 100, created=1.0)}))
+        key = bytes((writer,)) * 20
+        store._database.write(work)
+        run(store.put({key: Entry(key * 100, created=1.0)}))
 
     with ThreadPoolExecutor(100) as pool:
         for done in [pool.submit(write, writer) for writer in range(100)]:
             done.result()
-    assert len(run(store.scan(limit=2000))) == 1000
+    assert set(most) == {1}
+    assert len(run(store.scan(limit=2000))) == 100
     run(store.close())
 
 
 def test_threads_that_wait_to_write_fail_together_when_the_file_is_locked(tmp_path):
     path = tmp_path / "answers.db"
-    store, other = SQLite(path, busy=0.2), SQLite(path)
+    store, other = SQLite(path, busy=0.5), SQLite(path)
     run(store.put({bytes(20): Entry(b"", created=1.0)}))
-    tries = []
+    told = []
 
     def put(writer):
-        began = len(tries)
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError) as failure:
             run(store.put({bytes((writer,)) * 20: Entry(b"", created=1.0)}))
-        tries.append(began)
+        told.append(str(failure.value))
 
     def lock(database):
         database.execute("BEGIN IMMEDIATE")
@@ -330,10 +342,29 @@ def test_threads_that_wait_to_write_fail_together_when_the_file_is_locked(tmp_pa
         database.execute("ROLLBACK")
 
     other._database.do(lock)
-    assert len(tries) == 50
+    # One waits half a second; one after another they would wait half a minute.
+    assert sum("locked" in it for it in told) < 5
+    assert sum("just failed" in it for it in told) > 45
     run(store.put({bytes(20): Entry(b"", created=1.0)}))
     for it in (store, other):
         run(it.close())
+
+
+def test_work_for_a_thread_that_is_cancelled_before_it_begins_ends_quietly():
+    workers, free = Workers(), threading.Event()
+
+    async def wait():
+        free.wait(10)
+
+    busy = [workers.start(wait()) for _ in range(Workers.MOST)]
+    late = workers.start(wait())
+    assert late.cancel()
+    free.set()
+    # More work after it, so that a thread has passed it over.
+    for it in [*busy, *[workers.start(wait()) for _ in range(Workers.MOST)]]:
+        it.result()
+    del late
+    gc.collect()
 
 
 def test_whoever_sees_an_engine_sees_whose_it_is(monkeypatch):

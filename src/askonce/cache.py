@@ -6,19 +6,24 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from askonce import keys, units
 from askonce.blocking import run
 from askonce.colours import THREADS
 from askonce.dialects.plain import PLAIN
+from askonce.engine import PATIENCE
 from askonce.errors import ConfigError
 from askonce.journal import EventName, Hook, Stats
 from askonce.model import Entry, Outcome
 from askonce.policy import Models, Options, Policy
-from askonce.session import UNSET, Overlay, Session, Unset, opener
+from askonce.session import UNSET, Overlay, Session, Unset, opener, sealer
 from askonce.stores.contract import Store
 from askonce.surfaces import objects
+
+if TYPE_CHECKING:
+    from askonce.sealing import Secrets
+    from askonce.stores.sealed import Sealed
 
 ClientT = TypeVar("ClientT")
 FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
@@ -29,11 +34,16 @@ class Cache:
 
     `Cache()` keeps answers in memory over SQLite in the user's cache folder, or where the
     environment variable ASKONCE_URL says; `Cache("memory://")`, `Cache("sqlite:///answers.db")`.
-    A `Store` may be given in place of a URL. Making a cache opens nothing; the first call does.
+    A `Store` may be given in place of a URL, and is then yours to close. Making a cache opens
+    nothing; the first call does.
 
     `ttl` is how long answers are kept ("24h", seconds, or None for no expiry; a week by default),
     `tenant` says whose data it is, `memory` and `disk` bound the tiers in bytes. With `strict` a
     failing store raises StoreError instead of letting the call go on without it.
+
+    With `secrets` (or ASKONCE_SECRETS) the store sees neither keys nor answers, and cannot forge
+    one: 32 random bytes each, or their base64, the newest first; or a mapping of such lists by
+    tenant, where `""` stands for everybody else.
     """
 
     def __init__(
@@ -47,6 +57,7 @@ class Cache:
         memory: str | int = "64MB",
         disk: str | int = "1GB",
         strict: bool = False,
+        secrets: Secrets | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if url is None:
@@ -55,13 +66,15 @@ class Cache:
             open_it = opener(url, memory=units.size(memory), disk=units.size(disk))
         else:
             store = url
-            open_it = lambda: store  # noqa: E731 (a store that was made elsewhere)
+            open_it = lambda: store  # noqa: E731 (whoever made it closes it)
         self.session = Session(
             open_it,
+            closes=isinstance(url, str | None),
             options=_overlay(ttl=ttl, policy=policy, tenant=tenant).over(Options()),
             models=models,
             clock=clock,
             strict=strict,
+            sealer=sealer(secrets),
         )
         self._asked: dict[str, Any] = {}
 
@@ -110,6 +123,7 @@ class Cache:
         tags: Iterable[str] = (),
         version: str | int = "",
         code: bool = False,
+        patience: str | float | None = PATIENCE,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def __call__(
@@ -122,21 +136,24 @@ class Cache:
         tags: Iterable[str] = (),
         version: str | int = "",
         code: bool = False,
+        patience: str | float | None = PATIENCE,
     ) -> Any:
         """Cache a function, coroutine, generator or async generator by its arguments.
 
         Arguments and results are JSON, dataclasses, pydantic models or TypedDicts; results other
         than JSON need the function's return annotation. `version` is part of the key, and with
-        `code=True` so is the function's own code.
+        `code=True` so is the function's own code. An equal call that is under way is waited for
+        `patience` long ("10m", seconds, or None for as long as it takes), and made again then.
         """
         from askonce.surfaces.functions import cached
         from askonce.surfaces.identities import code_version
 
         options = self._options(policy=policy, ttl=ttl, tags=tags)
+        wait = units.seconds(patience)
 
         def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
             parts = f"{version}/{code_version(target)}" if code else str(version)
-            return cached(target, self.session, options, parts)
+            return cached(target, self.session, options, parts, wait)
 
         return decorate if function is None else decorate(function)
 
@@ -187,11 +204,14 @@ class Cache:
     def put(self, response: Any, **request: Any) -> None:
         """Keep a response for `get`: JSON, or an object of the OpenAI or Anthropic SDK.
 
+        Under `bypass`, and a policy that caches nothing, it is not kept.
         Raises Ambiguous for a request that is not JSON, TypeError for such a response.
         """
         options = self.session.options(self.session.base)
         key = keys.value_key("request", request, tenant=options.tenant)
-        run(self.session.engine.keep(key, PLAIN, objects.write(response), options, THREADS))
+        body = objects.write(response)
+        if options.policy.enabled and not options.bypass:
+            run(self.session.engine.keep(key, PLAIN, body, options, THREADS))
 
     # Control
 
@@ -233,21 +253,30 @@ class Cache:
     def forget(self, *names: str | bytes | Outcome) -> int:
         """Drop entries by key, as `cache.last.key` shows it, or by outcome; return how many."""
         found = [name.key if isinstance(name, Outcome) else name for name in names]
-        return run(self.session.engine.store.forget([_key(name) for name in found]))
+        return run(self._keeper.forget([_key(name) for name in found]))
 
     def invalidate(self, *, tag: str) -> None:
         """Make everything that depends on a tag dead, in one step, in every process."""
-        run(self.session.engine.store.invalidate(tag))
+        run(self._keeper.invalidate(tag))
+
+    @property
+    def _keeper(self) -> Store | Sealed:
+        engine = self.session.engine
+        return engine.store if engine.sealed is None else engine.sealed
 
     def entries(self) -> Iterable[tuple[bytes, Entry]]:
-        """Go through all entries that are alive, in order of their keys."""
+        """Go through all entries that are alive, in the order of the store.
+
+        With secrets, only those of the tenant in force can be read; the others are passed over.
+        """
+        engine, tenant = self.session.engine, self.session.options(self.session.base).tenant
         after = b""
-        while page := run(self.session.engine.store.scan(after)):
-            yield from page
+        while page := run(engine.store.scan(after)):
+            yield from page if engine.sealed is None else engine.sealed.opened(tenant, page)
             after = page[-1][0]
 
     def close(self) -> None:
-        """Close files and connections. A later call opens them again."""
+        """Close the files and connections of its URL. A later call opens them again."""
         self.session.close()
 
     async def aclose(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from askonce import entries, keys, plans, replay
 from askonce.colours import Colour, Workers
@@ -25,6 +26,9 @@ from askonce.policy import Models, Options
 from askonce.stores.contract import Found, Leases, Store
 from askonce.streams import Reader
 from askonce.tape import Source, Tape
+
+if TYPE_CHECKING:
+    from askonce.stores.sealed import Sealed
 
 PATIENCE = 600.0
 """Seconds a caller without a read timeout waits for somebody else's call, as the SDKs' default."""
@@ -56,7 +60,7 @@ class Ticket:
 
     def release(self, *, failed: bool) -> None:
         """Give the ticket back unused. A failed call lets all who wait go upstream at once."""
-        self._close(State.FAILED if failed else State.FREED)
+        self.close(State.FAILED if failed else State.FREED)
 
     def record(
         self, source: Source, head: Response, colour: Colour, *, alias: bytes | None = None
@@ -83,7 +87,8 @@ class Ticket:
             self.engine.flights.begin_stream(self.flight, tape, head)
         return Reader(tape, colour)
 
-    def _close(self, state: State) -> None:
+    def close(self, state: State) -> None:
+        """End this ticket, once, and its flight."""
         if self.open:
             self.open = False
             if self.flight is not None:
@@ -113,10 +118,13 @@ class Engine:
         models: Models | None = None,
         clock: Callable[[], float] = time.time,
         strict: bool = False,
+        sealed: Sealed | None = None,
     ) -> None:
         self.store = store
+        self.sealed = sealed
+        """The same store, where nobody else is to read what it keeps."""
         self.journal = journal
-        self.flights = Flights(leases)
+        self.flights = Flights(leases, sealed)
         self.models = models if models is not None else Models.shipped()
         self.clock = clock
         self.strict = strict
@@ -132,7 +140,7 @@ class Engine:
     async def begin(self, plan: Plan, colour: Colour, patience: float = PATIENCE) -> Hit | Ticket:
         """Find the answer, or grant leave to call upstream. Waits `patience` seconds at most."""
         if plan.options.refresh:
-            found = await self._get((), plan.options.tags)
+            found = await self._get((), plan.options.tags, plan.options.tenant)
             return self._ticket(plan, found.versions)
         hit, versions = await self._look(plan)
         if hit is not None:
@@ -152,24 +160,24 @@ class Engine:
         """Follow an alias to the entry it points at, if that may be served under these options."""
         key = self._aliases.get(alias)
         if key is None:
-            pointer = (await self._get((alias,))).entries[0]
+            pointer = (await self._get((alias,), (), options.tenant)).entries[0]
             if pointer is None or pointer.kind != "alias":
                 return None
             key = self._remember(alias, pointer.body)
-        target = (await self._get((key,), options.tags)).entries[0]
+        target = (await self._get((key,), options.tags, options.tenant)).entries[0]
         if target is None or not self._servable(target, options):
             return None
         return Recalled(key, target)
 
     async def find(self, key: bytes, options: Options) -> Entry | None:
         """Look up an entry by its key, if it may be served under these options."""
-        entry = (await self._get((key,), options.tags)).entries[0]
+        entry = (await self._get((key,), options.tags, options.tenant)).entries[0]
         return entry if entry is not None and self._servable(entry, options) else None
 
-    async def learn(self, alias: bytes, key: bytes, colour: Colour) -> None:
+    async def learn(self, alias: bytes, key: bytes, colour: Colour, *, tenant: str = "") -> None:
         """Remember that a call whose arguments have this digest has this key."""
         self._remember(alias, key)
-        await self._put({alias: entries.alias(key, self.clock())}, colour)
+        await self._put({alias: entries.alias(key, self.clock())}, tenant, colour)
 
     def _remember(self, alias: bytes, key: bytes) -> bytes:
         """Keep an alias at hand. What it says stays true; there are only too many of them."""
@@ -189,7 +197,8 @@ class Engine:
         options = next(iter(parts.values())).options
         names = tuple(sorted(parts))
         looked_up = () if options.refresh else names
-        seen = dict(zip(looked_up, (await self._get(looked_up, options.tags)).entries, strict=True))
+        found = await self._get(looked_up, options.tags, options.tenant)
+        seen = dict(zip(looked_up, found.entries, strict=True))
         turns: dict[bytes, Hit | Ticket] = {}
         # One for all: each that is missing may be somebody else's call.
         deadline = time.monotonic() + patience
@@ -227,7 +236,7 @@ class Engine:
             state = State.FAILED
             raise
         finally:
-            ticket._close(state)
+            ticket.close(state)
 
     async def _keep(
         self, ticket: Ticket, response: Response, colour: Colour, alias: bytes | None
@@ -244,7 +253,7 @@ class Engine:
         kept = {plan.key: entry}
         if alias is not None:
             kept[alias] = entries.alias(self._remember(alias, plan.key), now)
-        outcome.stored = await self._put(kept, colour)
+        outcome.stored = await self._put(kept, plan.options.tenant, colour)
         if not outcome.stored:
             outcome.reason = Reason("store", "the store could not keep the answer")
             return State.FAILED
@@ -256,15 +265,15 @@ class Engine:
         self, key: bytes, dialect: Dialect, body: bytes, options: Options, colour: Colour
     ) -> None:
         """Keep an answer that was not asked for through `begin`."""
-        versions = (await self._get((), options.tags)).versions
+        versions = (await self._get((), options.tags, options.tenant)).versions
         if entries.knows(versions, options):
             entry = entries.of_value(dialect, body, options, versions, self.clock())
-            await self._put({key: entry}, colour)
+            await self._put({key: entry}, options.tenant, colour)
 
     # Looking
 
     async def _look(self, plan: Plan, waited: bool = False) -> tuple[Hit | None, Versions]:
-        found = await self._get((plan.key,), plan.options.tags)
+        found = await self._get((plan.key,), plan.options.tags, plan.options.tenant)
         return self._hit(plan, found.entries[0], waited=waited), found.versions
 
     def _hit(self, plan: Plan, entry: Entry | None, *, waited: bool = False) -> Hit | None:
@@ -310,18 +319,21 @@ class Engine:
 
     # The store, which may fail
 
-    async def _get(self, names: tuple[bytes, ...], tags: tuple[str, ...] = ()) -> Found:
+    async def _get(self, names: tuple[bytes, ...], tags: tuple[str, ...], tenant: str) -> Found:
         try:
-            return await self.store.get(names, tags)
+            if self.sealed is None:
+                return await self.store.get(names, tags)
+            return await self.sealed.get(tenant, names, tags)
         except Exception as error:
             if self.strict:
                 raise
             self.journal.trouble("get", _as_trouble(error))
             return Found((None,) * len(names), NOTHING)
 
-    async def _put(self, kept: Mapping[bytes, Entry], colour: Colour) -> bool:
+    async def _put(self, kept: Mapping[bytes, Entry], tenant: str, colour: Colour) -> bool:
         try:
-            work = self.store.put(kept)
+            sealed = self.sealed
+            work = self.store.put(kept) if sealed is None else sealed.put(tenant, kept)
             await (colour.off_loop(work, self._workers) if self.store.blocking else work)
         except Exception as error:
             if self.strict:

@@ -26,7 +26,8 @@ def of_answer(plan: Plan, response: Response, versions: Versions, now: float) ->
     if not knows(versions, plan.options):
         return UNTAGGED
     return Entry(
-        body=_body(plan, response),
+        # What one caller calls itself is not for the next one.
+        body=replay.unlabelled(plan.dialect, response, plan.facts.labels).body,
         created=now,
         expires=_expires(plan.options, now),
         status=response.status,
@@ -61,11 +62,3 @@ def knows(versions: Versions, options: Options) -> bool:
 def _expires(options: Options, now: float) -> float | None:
     ttl = options.policy.ttl
     return None if ttl is None else now + ttl
-
-
-def _body(plan: Plan, response: Response) -> bytes:
-    # What one caller calls itself is not for the next one.
-    if not plan.facts.labels:
-        return response.body
-    blank = dict.fromkeys(plan.facts.labels)
-    return replay.relabelled(plan.dialect, response, blank).body

@@ -11,11 +11,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from askonce.colours import Bell
 from askonce.model import NOTHING, Response, Versions
 from askonce.stores.contract import Leases, Located, Telling
 from askonce.tape import Tape
+
+if TYPE_CHECKING:
+    from askonce.sealing import Cover
+    from askonce.stores.sealed import Sealed
 
 
 class State(Enum):
@@ -31,12 +36,21 @@ class Flight:
     """One upstream call, seen by those who wait for it."""
 
     __slots__ = (
-        "bell", "head", "key", "leased", "overtaken", "second", "state", "tape", "thread",
+        "bell", "cover", "head", "key", "leased", "overtaken", "second", "state", "tape", "thread",
         "versions",
     )  # fmt: skip
 
-    def __init__(self, key: bytes, versions: Versions = NOTHING, *, second: bool = False) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        versions: Versions = NOTHING,
+        *,
+        second: bool = False,
+        cover: Cover | None = None,
+    ) -> None:
         self.key = key
+        self.cover = cover
+        """What hides it from all who do not know its tenant's secret."""
         self.versions = versions
         """The versions of its tags: its answer is of no use to those who know newer ones."""
         self.second = second
@@ -51,6 +65,11 @@ class Flight:
         """The status and headers of the stream on the tape."""
         self.thread = threading.get_ident()
         """The thread, or the thread of the loop, on which the leader makes its call."""
+
+    @property
+    def name(self) -> bytes:
+        """Under which other processes know it."""
+        return self.key if self.cover is None else self.cover.name
 
     def news(self) -> bool:
         """Say whether a waiter has something to do: the flight ended, or a stream began."""
@@ -74,20 +93,22 @@ class Flight:
 class Flights:
     """The flights of one process, and their leases among processes."""
 
-    def __init__(self, leases: Leases | None = None) -> None:
+    def __init__(self, leases: Leases | None = None, sealed: Sealed | None = None) -> None:
         # Not a plain Lock: the garbage collector may end a flight while this thread joins one.
         self._lock = threading.RLock()
         self._flying: dict[bytes, tuple[Flight, ...]] = {}
         self.leases = leases
+        self._sealed = sealed if leases is not None else None
 
-    def join(self, key: bytes, versions: Versions) -> tuple[Flight, bool]:
+    def join(self, key: bytes, versions: Versions, tenant: str = "") -> tuple[Flight, bool]:
         """Return a flight of this key that serves the caller, and whether the caller leads it."""
         with self._lock:
             others = self._flying.get(key, ())
             for flight in others:
                 if flight.serves(versions):
                     return flight, False
-            flight = Flight(key, versions, second=bool(others))
+            cover = None if self._sealed is None else self._sealed.flight(tenant, key)
+            flight = Flight(key, versions, second=bool(others), cover=cover)
             self._flying[key] = (*self._flying.get(key, ()), flight)
             return flight, True
 
@@ -103,7 +124,7 @@ class Flights:
             else:
                 self._flying.pop(flight.key, None)
         if self.leases is not None and flight.leased:
-            self.leases.release(flight.key, failed=state is State.FAILED)
+            self.leases.release(flight.name, failed=state is State.FAILED)
         flight.bell.ring()
 
     def overtake(self, key: bytes) -> None:
@@ -116,18 +137,18 @@ class Flights:
         """Let followers read along, those of other processes too where they can."""
         flight.begin_stream(tape, head)
         if flight.leased and isinstance(self.leases, Telling):
-            self.leases.tell(flight.key, tape, head)
+            self.leases.tell(flight.name, tape, head, flight.cover)
 
     async def lease(self, flight: Flight) -> bool:
         """Take the flight's lease among processes, if it is free or none is needed."""
         if self.leases is None or flight.second:
             return True
-        flight.leased = await self.leases.acquire(flight.key)
+        flight.leased = await self.leases.acquire(flight.name)
         return flight.leased
 
-    def holder(self, key: bytes) -> int | None:
-        """Return the thread of this process that took the lease, as far as that is known."""
-        return self.leases.holder(key) if isinstance(self.leases, Located) else None
+    def holder(self, flight: Flight) -> int | None:
+        """Return the thread of this process that took its lease, as far as that is known."""
+        return self.leases.holder(flight.name) if isinstance(self.leases, Located) else None
 
     def __iter__(self) -> Iterator[Flight]:
         return iter([flight for flights in self._flying.values() for flight in flights])

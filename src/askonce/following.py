@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from askonce.colours import Colour
+from askonce.errors import UpstreamLost
 from askonce.flights import Flight, Flights, State
 from askonce.model import NOTHING, Outcome, Response, Versions
 from askonce.plans import Plan
@@ -64,7 +65,9 @@ class Turn:
     async def take(self) -> Hit | Lead:
         """Find the answer, or get the lead."""
         while True:
-            flight, leading = self._flights.join(self._plan.key, self._versions)
+            flight, leading = self._flights.join(
+                self._plan.key, self._versions, self._plan.options.tenant
+            )
             end = await (self._lead(flight) if leading else self._follow(flight))
             if end is not None:
                 return end
@@ -109,7 +112,7 @@ class Turn:
         self._waited = True
         leases = flights.leases
         assert leases is not None
-        with leases.waiting(flight.key) as waiting:
+        with leases.waiting(flight.name) as waiting:
             while not await flights.lease(flight):
                 left = self._left()
                 if left <= 0:
@@ -123,21 +126,23 @@ class Turn:
 
     def _holds_up(self, flight: Flight) -> bool:
         """Say whether the lease is held by what cannot go on while this caller waits."""
-        holder = self._flights.holder(flight.key)
+        holder = self._flights.holder(flight)
         return holder is not None and self._colour.is_held_by(holder)
 
-    async def _follow_elsewhere(self, flight: Flight) -> Hit | None:
+    async def _follow_elsewhere(self, flight: Flight) -> Hit | Lead | None:
         """Read the stream that another process leads; others of this process read along."""
         flights = self._flights
         assert isinstance(flights.leases, Telling)
-        feed = None
+        feed, state = None, State.FREED
         try:
-            feed = await flights.leases.follow(flight.key)
+            feed = await flights.leases.follow(flight.name, flight.cover)
+        except UpstreamLost:
+            state = State.FAILED
         finally:
             if feed is None:
-                flights.end(flight, State.FREED)
+                flights.end(flight, state)
         if feed is None:
-            return None
+            return Lead(self._versions) if state is State.FAILED else None
 
         async def landed(_: bytes) -> None:
             flights.end(flight, State.LANDED)
@@ -155,23 +160,9 @@ class Turn:
 
     async def _follow(self, flight: Flight) -> Hit | Lead | None:
         """Wait for another caller's answer; None when this caller should join again."""
-        colour = self._colour
-        if flight.tape is None and colour.is_held_by(flight.thread):
-            return Lead(self._versions)
-        if not await colour.wait(flight.bell, flight.news, self._left()):
-            return Lead(self._versions)
-        tape = flight.tape
-        if tape is not None and not flight.is_over():
-            if tape.source.readable_by(colour):
-                hit = await self._read_along(flight, tape)
-                if hit is not None:
-                    return hit
-            elif colour.is_held_by(flight.thread):
-                return Lead(self._versions)
-            if not await colour.wait(flight.bell, flight.is_over, self._left()):
-                return Lead(self._versions)
-        if flight.state is State.FREED:
-            return None
+        end = await self._wait(flight)
+        if end is not None or flight.state is State.FREED:
+            return end
         hit, versions = await self._look(self._plan, True)
         if hit is not None:
             return hit
@@ -181,6 +172,25 @@ class Turn:
             self._missed, self._versions = True, versions
             return None
         return Lead(self._versions)
+
+    async def _wait(self, flight: Flight) -> Hit | Lead | None:
+        """Read along, or wait until a flight is over (None), or go upstream without waiting."""
+        colour, alone = self._colour, Lead(self._versions)
+        if flight.tape is None and colour.is_held_by(flight.thread):
+            return alone
+        if not await colour.wait(flight.bell, flight.news, self._left()):
+            return alone
+        tape = flight.tape
+        if tape is None or flight.is_over():
+            return None
+        if tape.source.readable_by(colour):
+            hit = await self._read_along(flight, tape)
+            if hit is not None:
+                return hit
+        elif colour.is_held_by(flight.thread):
+            return alone
+        over = await colour.wait(flight.bell, flight.is_over, self._left())
+        return None if over else alone
 
     async def _read_along(self, flight: Flight, tape: Tape) -> Hit | None:
         """Read a stream in flight: from its first piece on, or else to its end, for the answer.

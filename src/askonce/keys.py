@@ -102,12 +102,13 @@ def _normal(value: Any, depth: int) -> Any:
         if not math.isfinite(value):
             raise Ambiguous("NaN and infinity are not JSON numbers")
         return int(value) if value.is_integer() and abs(value) < _EXACT else value
-    if depth and kind is dict:
+    # Not the exact type: the encoder writes an OrderedDict, or a named tuple, like any other.
+    if depth and isinstance(value, dict):
         return {
             name: item if type(item) in _PLAIN else _normal(item, depth - 1)
             for name, item in value.items()
         }
-    if depth and (kind is list or kind is tuple):
+    if depth and isinstance(value, list | tuple):
         return [item if type(item) in _PLAIN else _normal(item, depth - 1) for item in value]
     if isinstance(value, datetime):
         raise Ambiguous("a point in time reads differently in every time zone; write it as text")

@@ -35,7 +35,11 @@ def make(request: Request, options: Options, models: Models) -> Plan | Reason:
     """Plan a call, or say why it is not for the cache."""
     if options.bypass:
         return ASKED
-    path, query = urlsplit(request.url)[2:4]
+    try:
+        url = urlsplit(request.url)
+    except ValueError as error:
+        return Reason("ambiguous", f"the URL is none that everybody reads alike: {error}")
+    path, query = url.path, url.query
     dialect = dialects.find(path)
     if request.method != "POST" or dialect is None:
         return Reason("endpoint", "only calls to known endpoints of models are cached")

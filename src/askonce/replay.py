@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from askonce import frames
-from askonce.dialects.contract import Dialect, Facts, Json
+from askonce.dialects.contract import LABEL, Dialect, Facts, Json
 from askonce.dialects.wire import decode_object, encode
 from askonce.frames import Event
 from askonce.model import Reason, Response
@@ -54,7 +54,9 @@ def answer(dialect: Dialect, response: Response) -> Json | None:
 def render(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
     """Return the response as this reader wants it, or None when it does not hold what is asked."""
     told = _told(dialect, response, facts)
-    return told if told is None or not facts.labels else relabelled(dialect, told, facts.labels)
+    if told is None or LABEL.encode() not in told.body:
+        return told
+    return _with(lambda said: dialect.relabelled(said, facts.labels), told)
 
 
 def _told(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
@@ -69,12 +71,15 @@ def _told(dialect: Dialect, response: Response, facts: Facts) -> Response | None
     return None if found is None else _retold(response, dialect.events(found, facts))
 
 
-def relabelled(dialect: Dialect, response: Response, labels: Json) -> Response:
-    """Put other labels into a response, whole or streamed; None stands for none given."""
+def unlabelled(dialect: Dialect, response: Response, labels: Json) -> Response:
+    """Take out of a response, whole or streamed, where it repeats these labels of its caller."""
+    return _with(lambda said: dialect.unlabelled(said, labels), response) if labels else response
 
+
+def _with(change: Callable[[Json], Json], response: Response) -> Response:
     def changed(text: str) -> str:
         said = decode_object(text)
-        return text if said is None else encode(dialect.relabelled(said, labels))
+        return text if said is None else encode(change(said))
 
     if not response.streamed:
         return replace(response, body=changed(response.body.decode("utf-8")).encode())

@@ -9,14 +9,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from askonce.blocking import run
 from askonce.engine import Engine
+from askonce.errors import ConfigError
 from askonce.journal import Journal
 from askonce.model import Outcome
 from askonce.policy import Models, Options, Policy
 from askonce.stores import forks, open_store
 from askonce.stores.contract import Store
+
+if TYPE_CHECKING:
+    from askonce.sealing import Sealer, Secrets
+    from askonce.stores.sealed import Sealed
 
 
 class Unset(Enum):
@@ -74,18 +80,22 @@ class Session(forks.Locked):
         self,
         open_it: Callable[[], Store],
         *,
+        closes: bool = True,
         options: Options,
         models: Models | None = None,
         clock: Callable[[], float] = time.time,
         strict: bool = False,
+        sealer: Sealer | None = None,
     ) -> None:
         super().__init__()
         self.base = options
         self.journal = Journal()
         self._open_it = open_it
+        self._closes = closes
         self._models = models
         self._clock = clock
         self._strict = strict
+        self._sealer = sealer
         self._overlay: ContextVar[Overlay | None] = ContextVar("askonce_overlay", default=None)
         self._pid = 0
         self._engine: Engine | None = None
@@ -117,6 +127,7 @@ class Session(forks.Locked):
                     models=self._models,
                     clock=self._clock,
                     strict=self._strict,
+                    sealed=None if self._sealer is None else _sealed(store, self._sealer),
                 )
                 # In this order: whoever sees an engine, without our lock, must see whose it is.
                 self._pid = pid
@@ -143,14 +154,14 @@ class Session(forks.Locked):
         self.journal.note(outcome)
 
     def close(self) -> None:
-        """Close the store. The next call opens it again."""
+        """Close the store, if it was opened here. The next call opens it again."""
         run(self.aclose())
 
     async def aclose(self) -> None:
         """Do the same from a task, whose loop may have connections of its own."""
         with self._lock:
             engine, self._engine = self._engine, None
-        if engine is not None and self._pid == os.getpid():
+        if engine is not None and self._closes and self._pid == os.getpid():
             await engine.store.close()
 
 
@@ -158,3 +169,25 @@ def opener(url: str | None, *, memory: str | int, disk: str | int) -> Callable[[
     """Return what opens the store of a URL; a wrong URL is a ConfigError now, not later."""
     open_store(url, memory=memory, disk=disk)
     return lambda: open_store(url, memory=memory, disk=disk)
+
+
+def sealer(secrets: Secrets | None) -> Sealer | None:
+    """Return what seals entries under these secrets, or else under those of ASKONCE_SECRETS."""
+    given = os.environ.get("ASKONCE_SECRETS") if secrets is None else secrets
+    if given is None:
+        return None
+    from askonce.sealing import Sealer
+
+    try:
+        return Sealer(given)
+    except ConfigError as error:
+        if secrets is not None:
+            raise
+        # An empty variable is a mistake too: whoever sets it does not want answers in the clear.
+        raise ConfigError(f"ASKONCE_SECRETS: {error}") from None
+
+
+def _sealed(store: Store, sealer: Sealer) -> Sealed:
+    from askonce.stores.sealed import Sealed
+
+    return Sealed(store, sealer)

@@ -203,6 +203,8 @@ class LoopSource:
         if self._pump is not None and not self._pump.done():
             self._pump.cancel()
             await asyncio.wait([self._pump])
+            if not self._pump.cancelled():
+                self._pump.result()  # raises what closing raised
         await self._close()
 
 
@@ -283,3 +285,10 @@ class Reader:
 
     def __del__(self) -> None:
         self.leave()
+
+
+async def leave(reader: Reader) -> None:
+    """Let a task stop reading. Where that closes the upstream, wait for it."""
+    source = reader.tape.source
+    if reader.leave() and isinstance(source, LoopSource):
+        await source.closed()

@@ -118,7 +118,7 @@ class Tape:
             is_whole = chunk is None or any(map(self._terminal, pieces))
             if is_whole and self._begin_to_settle():
                 await self._settle(b"".join((*self.pieces, *pieces)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (its leader meets it)
             self.lose(error)
         except BaseException:
             # Cancelled while the answer was kept. What has come, has come.

@@ -39,14 +39,14 @@ def _argument(value: Any) -> Any:
     if kind in _PLAIN:
         return value
     if kind is float:
-        return ["float", value]
+        return ["float", repr(value)]
     if kind is list or kind is tuple:
         return [kind.__name__, *map(_argument, value)]
     if kind is dict:
         pairs = [[_argument(name), _argument(item)] for name, item in value.items()]
         return ["map", *sorted(pairs, key=_pack)]
     if kind is set or kind is frozenset:
-        return ["set", *sorted(map(_argument, value), key=_pack)]
+        return [kind.__name__, *sorted(map(_argument, value), key=_pack)]
     return ["object", _name(kind), *_held(kind, value)]
 
 

@@ -37,6 +37,10 @@ def _always(path: str, query: str) -> bool:  # noqa: ARG001 (a Dialect's `tells`
     return True
 
 
+LABEL = "{label of whoever asks}"
+"""Stands in a stored answer where it repeated its caller's own name for the call."""
+
+
 def _same_url(path: str) -> str:
     return path
 
@@ -104,9 +108,10 @@ class Dialect:
     """Whether this event ends the stream. Where no such event exists, its end does."""
     show: Callable[[Event, Facts], Event | None] = field(default=_same_event)
     """What the caller should see of an upstream event; None to leave it out."""
+    unlabelled: Callable[[Json, Json], Json] = field(default=_no_labels)
+    """An answer, or an event's data, with `LABEL` where it repeats one of its caller's labels."""
     relabelled: Callable[[Json, Json], Json] = field(default=_no_labels)
-    """An answer, or an event's data, with other labels where it repeats the caller's own; a label
-    of None is what the answer says when none was given."""
+    """The same with another caller's labels in these places."""
     usage: Callable[[Json], Usage] = field(default=_no_usage)
     """Tokens of a whole answer, by `input`, `output` and `total`; empty when it does not say."""
     usage_on_request: bool = False

@@ -5,12 +5,12 @@ Reference: https://platform.openai.com/docs/api-reference/responses
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from askonce.dialects import flaws
 from askonce.dialects.chunks import model_of
-from askonce.dialects.contract import Dialect, Facts, Json
+from askonce.dialects.contract import LABEL, Dialect, Facts, Json
 from askonce.dialects.response_events import told
 from askonce.dialects.wire import (
     decode,
@@ -214,11 +214,22 @@ def _kind(event: Event) -> str:
     return text(record(decode_object(event.data)).get("type"))
 
 
+def _unlabelled(said: Json, labels: Json) -> Json:
+    return _changed(
+        said, lambda name, told: LABEL if name in labels and told == labels[name] else told
+    )
+
+
 def _relabelled(said: Json, labels: Json) -> Json:
+    return _changed(
+        said, lambda name, told: labels.get(name, _LABELS[name]) if told == LABEL else told
+    )
+
+
+def _changed(said: Json, change: Callable[[str, Any], Any]) -> Json:
     if isinstance(said.get("response"), dict):
-        return {**said, "response": _relabelled(said["response"], labels)}
-    told = {name: _LABELS[name] if own is None else own for name, own in labels.items()}
-    return {**said, **{name: own for name, own in told.items() if name in said}}
+        return {**said, "response": _changed(said["response"], change)}
+    return {**said, **{name: change(name, said[name]) for name in _LABELS if name in said}}
 
 
 def _events(answer: Json, _facts: Facts) -> Iterable[Event]:
@@ -243,6 +254,7 @@ RESPONSES = Dialect(
     events=_events,
     neutral=NEUTRAL,
     terminal=_terminal,
+    unlabelled=_unlabelled,
     relabelled=_relabelled,
     usage=_usage,
 )

@@ -10,6 +10,13 @@ from askonce.dialects.contract import Dialect, Facts, Json
 from askonce.frames import Event
 from askonce.model import Reason
 
+ODD = "odd"
+"""The name of an event that stands for an item which could not be written."""
+
+ODD_ITEM = Reason(
+    "result", "an item cannot be kept: yield JSON, or annotate the function as Iterator[...] of it"
+)
+
 
 def _matches(path: str) -> bool:  # noqa: ARG001 (no URL leads here)
     return False
@@ -19,12 +26,13 @@ def _facts(path: str, body: Json) -> Facts:  # noqa: ARG001 (whoever decorates a
     return Facts(samples=False)
 
 
-def _flaw(answer: Json) -> Reason | None:  # noqa: ARG001 (any value may be the right one)
-    return None
+def _flaw(answer: Json) -> Reason | None:
+    return ODD_ITEM if answer.get("odd") else None  # else any value may be the right one
 
 
 def _whole(events: Sequence[Event]) -> Json:
-    return {"items": [orjson.loads(event.data) for event in events]}
+    items = [orjson.loads(event.data) for event in events]
+    return {"items": items, "odd": any(event.name == ODD for event in events)}
 
 
 def _events(answer: Json, facts: Facts) -> Iterable[Event]:  # noqa: ARG001 (a Dialect's `events`)

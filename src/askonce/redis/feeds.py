@@ -98,13 +98,17 @@ class StreamFeed:
 
     @classmethod
     async def open(cls, link: Link, name: bytes, token: bytes, cover: Cover | None) -> Self | None:
-        """Read the head of a stream; None when it is gone or cannot be opened. Never raises."""
+        """Read the head of a stream; None when it is gone, UpstreamLost when it cannot be read."""
         feed = cls(link, name, token, cover)
         try:
             found = await link.together([("XRANGE", name, "-", "+", "COUNT", 1)])
-            head = msgspec.json.decode(feed._value(*found[0][0])[1], type=_Head)
-        except (StoreError, LookupError, UpstreamLost, msgspec.MsgspecError):
+            first = found[0][0]
+        except (StoreError, LookupError):
             return None
+        try:
+            head = msgspec.json.decode(feed._value(*first)[1], type=_Head)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise UpstreamLost("the head of a shared stream is of another release") from error
         feed.head = Response(head.status, head.headers, b"", streamed=True)
         return feed
 

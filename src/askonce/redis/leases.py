@@ -113,7 +113,10 @@ class RedisLeases:
         tape.listener = lambda: self._tell_more(key, token, frames)
 
     async def follow(self, key: bytes, cover: Cover | None = None) -> Feed | None:
-        """Follow the stream that was told of last; None when it is gone already."""
+        """Follow the stream that was told of last; None when it is gone already.
+
+        UpstreamLost when it is there and cannot be read.
+        """
         token = self._followed.pop(key, None)
         if token is None:
             return None

@@ -157,5 +157,8 @@ class Telling(Protocol):
         ...
 
     async def follow(self, key: bytes, cover: Cover | None = None) -> Feed | None:
-        """Follow the stream that was told of last; None when it is gone already."""
+        """Follow the stream that was told of last; None when it is gone already.
+
+        UpstreamLost when it is there and cannot be read.
+        """
         ...

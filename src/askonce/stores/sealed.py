@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 
 from askonce.errors import StoreError
 from askonce.model import NOTHING, Entry
@@ -26,18 +25,18 @@ class Sealed:
         sealer = self._sealer
         names = [sealer.names(key) for key in keys]
         asked = [name for tag in tags for name in sealer.tags(tag)]
-        found = await self._store.get(list(chain.from_iterable(names)), asked)
-        each = len(found.entries) // len(keys) if keys else 0
+        found = await self._store.get([name for some in names for name in some], asked)
+        seen = iter(found.entries)
         entries = [
-            self._newest(tenant, key, some, found.entries[at * each : (at + 1) * each])
-            for at, (key, some) in enumerate(zip(keys, names, strict=True))
+            self._newest(tenant, key, [(name, next(seen)) for name in some])
+            for key, some in zip(keys, names, strict=True)
         ]
         return Found(tuple(entries), sealer.versions(tags, found.versions) if tags else NOTHING)
 
     def _newest(
-        self, tenant: str, key: bytes, names: Sequence[bytes], entries: Sequence[Entry | None]
+        self, tenant: str, key: bytes, found: Iterable[tuple[bytes, Entry | None]]
     ) -> Entry | None:
-        for name, entry in zip(names, entries, strict=True):
+        for name, entry in found:
             opened = None if entry is None else self._sealer.open(tenant, name, entry)
             if opened is not None and opened[0] == key:
                 return opened[1]
@@ -59,7 +58,7 @@ class Sealed:
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries, whosever they are, and say of how many keys there was one."""
         names = {key: self._sealer.names(key) for key in keys}
-        flat = list(chain.from_iterable(names.values()))
+        flat = [name for some in names.values() for name in some]
         found = (await self._store.get(flat)).entries
         there = {name for name, it in zip(flat, found, strict=True) if it is not None and it.body}
         await self._store.forget(flat)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from askonce.errors import ConfigError
 from askonce.policy import Options
@@ -20,12 +20,14 @@ from askonce.surfaces.http import CachingTransport
 from askonce.surfaces.journey import Journey, current
 
 ClientT = TypeVar("ClientT")
+Transports: TypeAlias = frozenset[CachingTransport]
 
 
 def wrap(client: ClientT, session: Session, options: Options) -> ClientT:
     """Cache a client of the OpenAI or Anthropic SDK, or of one built alike, in place.
 
-    Returns the same object. Wrapping twice with one cache changes nothing more.
+    Returns the same object. Wrapping twice with one cache changes nothing more; ConfigError if the
+    second time asks for something else.
     """
     sdk: Any = client
     http = getattr(sdk, "_client", None)
@@ -35,9 +37,14 @@ def wrap(client: ClientT, session: Session, options: Options) -> ClientT:
             "transport=cache.transport(inner), or decorate your own function with @cache"
         )
     if getattr(sdk.request, "askonce_session", None) is session:
+        if options not in (sdk.request.askonce_options, session.base):
+            raise ConfigError(
+                "this client is wrapped already, with other options: give them at first, wrap "
+                "another client, or write with cache.using(...)"
+            )
         return client
-    _cache_transports(http, session, options)
-    _span_retries(sdk, session, options)
+    transports = _cache_transports(http, session, options)
+    _span_retries(sdk, session, options, transports)
     _hand_on(sdk, session, options)
     create.hook(sdk, session, options)
     return client
@@ -47,36 +54,47 @@ def _get(thing: Any, name: str) -> Any:
     return getattr(thing, name, None)
 
 
-def _cache_transports(http: Any, session: Session, options: Options) -> None:
+def _cache_transports(http: Any, session: Session, options: Options) -> Transports:
     """Put the cache around every transport, also in the mounts: with a proxy they do the work.
 
-    They act only on calls of a wrapped client; others may share the HTTP client.
+    They act only on calls of a wrapped client; others may share the HTTP client. Returns all of
+    this cache that the client has.
     """
+    ours = set()
 
     def cached(inner: Any) -> Any:
         layer = inner
         while isinstance(layer, CachingTransport):
             if layer.session is session:
+                ours.add(layer)
                 return inner
             layer = layer.inner
-        return CachingTransport(inner, session, options, armed_only=True)
+        outer = CachingTransport(inner, session, options, armed_only=True)
+        ours.add(outer)
+        return outer
 
     http._transport = cached(http._transport)
     for pattern, transport in http._mounts.items():
         if transport is not None:
             http._mounts[pattern] = cached(transport)
+    return frozenset(ours)
 
 
-def _span_retries(sdk: Any, session: Session, options: Options) -> None:
+def _span_retries(sdk: Any, session: Session, options: Options, transports: Transports) -> None:
     original = sdk.request
     hooked = _async_request if inspect.iscoroutinefunction(original) else _blocking_request
-    request = hooked(sdk, original, session, options)
+    request = hooked(sdk, original, session, options, transports)
     request.askonce_session = session  # type: ignore[attr-defined]
+    request.askonce_options = options  # type: ignore[attr-defined]
     sdk.request = request
 
 
 def _blocking_request(
-    sdk: Any, original: Callable[..., Any], session: Session, options: Options
+    sdk: Any,
+    original: Callable[..., Any],
+    session: Session,
+    options: Options,
+    transports: Transports,
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
@@ -85,7 +103,8 @@ def _blocking_request(
         # A call made inside this one (for a fresh API key, say) is not the one that is pending.
         pending = create.pending.get()
         inside = create.pending.set(None)
-        journey = Journey(session, options, pending.alias_for(sdk) if pending else None)
+        alias = pending.alias_for(sdk) if pending else None
+        journey = Journey(session, options, alias, transports)
         token = current.set(journey)
         problem: BaseException | None = None
         try:
@@ -102,7 +121,11 @@ def _blocking_request(
 
 
 def _async_request(
-    sdk: Any, original: Callable[..., Any], session: Session, options: Options
+    sdk: Any,
+    original: Callable[..., Any],
+    session: Session,
+    options: Options,
+    transports: Transports,
 ) -> Callable[..., Any]:
     @functools.wraps(original)
     async def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
@@ -111,7 +134,8 @@ def _async_request(
         # A call made inside this one (for a fresh API key, say) is not the one that is pending.
         pending = create.pending.get()
         inside = create.pending.set(None)
-        journey = Journey(session, options, pending.alias_for(sdk) if pending else None)
+        alias = pending.alias_for(sdk) if pending else None
+        journey = Journey(session, options, alias, transports)
         token = current.set(journey)
         problem: BaseException | None = None
         try:

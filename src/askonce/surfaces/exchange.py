@@ -89,7 +89,8 @@ class Exchange:
             if isinstance(turn, Ticket):
                 journey.hold(turn)
             elif journey.alias is not None and turn.reader is None:
-                await self.engine.learn(journey.alias, self.plan.key, colour)
+                tenant = self.plan.options.tenant
+                await self.engine.learn(journey.alias, self.plan.key, colour, tenant=tenant)
         return turn
 
     def outgoing(self, ticket: Ticket) -> Any:

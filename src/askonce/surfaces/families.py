@@ -13,7 +13,7 @@ from askonce.blocking import run
 from askonce.dialects.contract import Dialect, Facts
 from askonce.errors import UpstreamLost
 from askonce.replay import show_piece
-from askonce.streams import LoopSource, Reader
+from askonce.streams import Reader, leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,7 @@ class Following:
         self._reader.leave()
 
     async def aclose(self) -> None:
-        source = self._reader.tape.source
-        if self._reader.leave() and isinstance(source, LoopSource):
-            await source.closed()
+        await leave(self._reader)
 
 
 @contextmanager

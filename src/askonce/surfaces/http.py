@@ -98,7 +98,7 @@ class CachingTransport:
     def _exchange(self, request: Any, refused: Reason | None = None) -> Exchange | None:
         """Plan a request; None when it is not for the cache."""
         journey = current.get()
-        if journey is not None and journey.session is not self.session:
+        if journey is not None and self not in journey.transports:
             journey = None
         if journey is None and self._armed_only:
             return None

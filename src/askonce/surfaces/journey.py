@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextvars import ContextVar
 
 from askonce.engine import Ticket
@@ -14,8 +15,16 @@ from askonce.session import Session
 class Journey:
     """Carries a call's ticket across the SDK's retries, and learns the call's key on the way."""
 
-    def __init__(self, session: Session, options: Options, alias: bytes | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        options: Options,
+        alias: bytes | None = None,
+        transports: Collection[object] = (),
+    ) -> None:
         self.session = session
+        self.transports = transports
+        """The client's own. What is called inside by way of others is another call."""
         self.options = options
         self.alias = alias
         self.tickets: dict[bytes, Ticket] = {}
