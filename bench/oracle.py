@@ -242,7 +242,15 @@ def events(body: bytes, *, usage: bool = True) -> list[tuple[str, Any]]:
 
 
 def _is_usage(data: Any) -> bool:
-    return isinstance(data, dict) and data.get("choices") == [] and "usage" in data
+    if not isinstance(data, dict) or "usage" not in data:
+        return False
+    choices = data.get("choices")
+    return isinstance(choices, list) and all(map(_is_silent, choices))
+
+
+def _is_silent(choice: Any) -> bool:
+    said = ("delta", "text", "finish_reason", "logprobs")
+    return isinstance(choice, dict) and not any(choice.get(name) for name in said)
 
 
 def _events(body: bytes) -> list[tuple[str, Any]]:

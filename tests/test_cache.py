@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import threading
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from pydantic import BaseModel
 
 import askonce
 from askonce import Ambiguous, Cache, ConfigError, Policy, StoreError
+from askonce.stores.memory import Memory
 from askonce.stores.sqlite import SQLite
+from askonce.testing.fake_script import Reply
 
 REQUEST = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What is RAG?"}]}
+
+
+class City(BaseModel):
+    name: str
 
 
 def test_the_public_names_are_sorted_and_all_there():
@@ -42,9 +50,22 @@ def test_get_gives_an_sdk_object_back(cache, upstream):
     assert found.usage == response.usage
 
 
-def test_put_refuses_what_it_cannot_keep_and_get_what_has_no_key(cache):
+@pytest.mark.parametrize("odd", [object(), float("nan"), [datetime.date.max], {1, 2}, {1: 2}])
+def test_put_refuses_what_get_could_not_give_back(cache, odd):
     with pytest.raises(TypeError, match="put JSON"):
-        cache.put(object(), **REQUEST)
+        cache.put(odd, **REQUEST)
+    assert cache.get(**REQUEST) is None
+
+
+def test_put_refuses_an_object_of_a_class_of_ones_own(cache, upstream):
+    upstream.script = lambda request: Reply('{"name": "Rome"}')
+    with OpenAI(base_url=f"{upstream.url}/v1", api_key="k") as client:
+        parsed = client.chat.completions.parse(response_format=City, **REQUEST)
+    with pytest.raises(TypeError, match="put JSON"):
+        cache.put(parsed, **REQUEST)
+
+
+def test_get_refuses_what_has_no_key(cache):
     with pytest.raises(Ambiguous):
         cache.get(temperature=float("nan"))
     with pytest.raises(Ambiguous):
@@ -200,6 +221,99 @@ def test_a_failing_store_never_breaks_a_call(tmp_path, upstream, caplog):
         assert cache.last.kind == "hit"
         assert upstream.calls == 1
     assert len(caplog.records) == 1
+
+
+class Blinking(Memory):
+    """Fails when it is told to, in the words of whoever wrote it."""
+
+    trouble: Exception | None = None
+
+    async def get(self, keys, tags=()):
+        self.fail()
+        return await super().get(keys, tags)
+
+    async def put(self, entries):
+        self.fail()
+        await super().put(entries)
+
+    def fail(self):
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise trouble
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_whose_tags_could_not_be_looked_up_is_given_out_and_not_kept(upstream, stream):
+    store = Blinking()
+    cache = Cache(store)
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+
+    class Down(Blinking):
+        def fail(self):
+            raise StoreError("down")
+
+    with cache.using(tags=["doc"]):
+        store.__class__ = Down
+        made = client.chat.completions.create(temperature=0, stream=stream, **REQUEST)
+        assert list(made)
+        assert cache.last.reason.code == "store"
+        store.__class__ = Blinking
+        client.chat.completions.create(temperature=0, **REQUEST)
+        assert cache.last.kind == "miss"
+
+
+def test_what_is_put_while_its_tags_cannot_be_looked_up_is_not_kept():
+    store = Blinking()
+    cache = Cache(store)
+    store.trouble = StoreError("blink")
+    with cache.using(tags=["doc"]):
+        cache.put("old", **REQUEST)
+    assert cache.get(**REQUEST) is None
+
+
+@pytest.mark.parametrize("trouble", [OSError("no disk"), ValueError("no sense")])
+def test_a_store_that_raises_what_it_should_not_never_breaks_a_call(upstream, trouble):
+    store = Blinking()
+    cache = Cache(store)
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+    seen = []
+    cache.on("trouble", seen.append)
+    store.trouble = trouble
+    assert client.chat.completions.create(temperature=0, **REQUEST).choices
+    assert [str(error) for error in seen] == [f"{type(trouble).__name__}: {trouble}"]
+    assert seen[0].__cause__ is trouble
+    with Cache(store, strict=True) as strict:
+        store.trouble = trouble
+        with pytest.raises(type(trouble)):
+            strict.get(**REQUEST)
+
+
+def test_a_store_of_ones_own_stays_open_when_the_cache_is_closed():
+    store = Memory()
+    with Cache(store) as cache:
+        cache.put("one", **REQUEST)
+    assert cache.get(**REQUEST) == "one"
+    assert Cache(store).get(**REQUEST) == "one"
+
+
+def test_put_obeys_bypass(cache):
+    with cache.using(bypass=True):
+        cache.put("one", **REQUEST)
+    with cache.using(policy=Policy(enabled=False)):
+        cache.put("one", **REQUEST)
+    assert cache.get(**REQUEST) is None
+
+
+def test_an_inner_policy_says_how_long_too():
+    now = [0.0]
+    cache = Cache("memory://", clock=lambda: now[0])
+    with cache.using(ttl="1h"), cache.using(policy=Policy(ttl=60.0)):
+        cache.put("one", **REQUEST)
+    with cache.using(policy=Policy(ttl=60.0)), cache.using(ttl="1h"):
+        cache.put("two", question=2)
+    now[0] = 61.0
+    assert cache.get(**REQUEST) is None
+    assert cache.get(question=2) == "two"
 
 
 def test_a_strict_cache_raises_what_its_store_raises(tmp_path):

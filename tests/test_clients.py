@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 
 import anthropic
 import httpx2
@@ -12,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI, AzureOpenAI, OpenAI
 from pydantic import BaseModel
 
-from askonce import Cache, Models
+from askonce import Cache, ConfigError, Models, Policy
 from askonce.testing.fake_script import Reply, ToolCall
 
 QUESTION = [{"role": "user", "content": "What is RAG?"}]
@@ -25,7 +26,8 @@ def chat(client, **changes):
 
 @pytest.fixture
 def client(upstream, cache):
-    return cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret", max_retries=0))
+    with OpenAI(base_url=f"{upstream.url}/v1", api_key="secret", max_retries=0) as made:
+        yield cache.wrap(made)
 
 
 def test_wrap_returns_the_same_object(upstream, cache):
@@ -106,6 +108,67 @@ def test_usage_is_asked_for_where_the_host_knows_it_and_hidden_from_the_caller(u
     assert all(chunk.choices for chunk in chunks)
     assert chat(client).usage.total_tokens > 0
     assert upstream.calls == 1
+
+
+def test_a_host_that_refuses_to_be_asked_for_usage_is_asked_as_the_caller_asked(upstream):
+    def script(request):
+        if "stream_options" in request.json:
+            return Reply(status=400, raw=b'{"error": {"message": "stream_options?"}}')
+        return None
+
+    async def tasks(cache):
+        made = AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)
+        async with cache.wrap(made) as client:
+            return [chunk async for chunk in await chat(client, stream=True)]
+
+    upstream.script = script
+    models = Models.shipped().extended(usage_on_request=("127.0.0.1",))
+    for is_async in False, True:
+        with (
+            Cache("memory://", models=models) as cache,
+            OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0) as made,
+        ):
+            client = cache.wrap(made)
+            upstream.forget()
+            first = asyncio.run(tasks(cache)) if is_async else list(chat(client, stream=True))
+            assert [bool("stream_options" in call.json) for call in upstream.requests] == [1, 0]
+            assert list(chat(client, stream=True)) == first
+            assert cache.last.kind == "hit"
+            with pytest.raises(openai.BadRequestError):
+                list(chat(client, stream=True, stream_options={"include_usage": True}))
+
+
+def told_unasked(alone):
+    """A stream of a host that tells usage to everybody: alone (OpenRouter) or not (Mistral)."""
+
+    def chunk(*choices, **more):
+        told = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        return f"data: {json.dumps({**told, 'choices': choices, **more})}\n\n".encode()
+
+    usage = {"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+    said = {"index": 0, "delta": {"role": "assistant", "content": "Hi"}, "finish_reason": None}
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    ends = [chunk(end), chunk(**usage)] if alone else [chunk(end, **usage)]
+    return (chunk(said), *ends, b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_usage_that_a_host_tells_unasked_is_told_by_hits_too(client, upstream, alone):
+    frames = told_unasked(alone)
+    upstream.script = lambda request: Reply(raw=frames, content_type="text/event-stream")
+    miss, hit = list(chat(client, stream=True)), list(chat(client, stream=True))
+    assert upstream.calls == 1
+    assert [chunk.usage for chunk in hit] == [chunk.usage for chunk in miss]
+    assert hit[-1].usage.total_tokens == 3
+    assert all(chunk.choices for chunk in hit)
+
+
+def test_a_whole_answer_told_as_a_stream_tells_usage_where_the_host_would(client, upstream):
+    usage = chat(client).usage
+    told = list(chat(client, stream=True))
+    assert upstream.calls == 1
+    assert told[-1].usage == usage
+    assert all(chunk.choices for chunk in told)
 
 
 def test_a_stream_without_usage_does_not_serve_whole_reads(client, upstream):
@@ -316,6 +379,26 @@ def test_a_batch_of_embeddings_asks_only_for_what_is_missing(client, upstream):
     assert upstream.calls == 2
 
 
+USAGE = {"prompt_tokens": 7, "total_tokens": 7, "cost": 0.5, "prompt_tokens_details": {"a": 1}}
+
+
+@pytest.mark.parametrize("usage", [{"usage": USAGE}, {}], ids=["counted", "not counted"])
+def test_a_batch_of_which_nothing_was_known_is_counted_as_the_provider_counts(
+    client, upstream, usage
+):
+    data = [{"object": "embedding", "index": at, "embedding": [0.5, at]} for at in range(2)]
+    answer = {"object": "list", "model": "m", "data": data, **usage}
+    upstream.script = lambda request: Reply(raw=json.dumps(answer).encode())
+    batch = {"model": "m", "input": ["one", "two", "one"], "encoding_format": "float"}
+    told = client.embeddings.with_raw_response.create(**batch).http_response.json()
+    assert told.get("usage") == usage.get("usage")
+    again = client.embeddings.with_raw_response.create(**batch).http_response.json()
+    assert again.get("usage", {}).keys() == usage.get("usage", {}).keys() & {
+        "prompt_tokens", "total_tokens",
+    }  # fmt: skip
+    assert upstream.calls == 1
+
+
 def test_anthropic_takes_temperature_in_extra_body(upstream, cache):
     client = cache.wrap(anthropic.Anthropic(base_url=upstream.url, api_key="secret"))
     call = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": QUESTION}
@@ -438,6 +521,8 @@ def test_an_answer_that_repeats_its_callers_labels_repeats_this_callers(upstream
 
     assert ask(metadata={"trace": "alice"}, user="alice") == ({"trace": "alice"}, "alice")
     assert ask(metadata={"trace": "bob"}, user="bob") == ({"trace": "bob"}, "bob")
+    assert ask(extra_body={"user": "eve"})[1] == "eve"
+    assert ask(extra_body={"user": "eve"})[1] == "eve"
     assert ask()[0] in ({}, None)
     assert ask()[1] is None
     assert upstream.calls == 1
@@ -474,3 +559,30 @@ def test_azure_urls_that_differ_are_never_one_request(upstream, cache):
 def test_a_client_of_an_unknown_kind_is_refused_with_the_fix(cache):
     with pytest.raises(ValueError, match="cache.transport"):
         cache.wrap(object())
+
+
+def test_a_call_made_inside_another_keeps_its_own_options(upstream, cache):
+    transport = cache.transport(httpx2.HTTPTransport(), policy=Policy(sampled=True))
+    inner = OpenAI(
+        base_url=f"{upstream.url}/v1",
+        api_key="k",
+        http_client=httpx2.Client(transport=transport),
+    )
+    question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "A key?"}]}
+
+    def key():
+        return str(inner.chat.completions.create(**question).id)
+
+    outer = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key=key))
+    chat(outer)
+    chat(outer, seed=1)
+    assert sum(b"A key?" in request.body for request in upstream.requests) == 1
+    inner.close()
+
+
+def test_wrapping_twice_with_other_options_is_refused(upstream, cache):
+    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="k")
+    cache.wrap(client, tags=["doc"])
+    assert cache.wrap(client, tags=["doc"]) is cache.wrap(client) is client
+    with pytest.raises(ConfigError, match="using"):
+        cache.wrap(client, policy=Policy(sampled=True))

@@ -18,6 +18,7 @@ from askonce.frames import Event
 
 ASKED = Facts(stream=True, usage_asked=True)
 NOT_ASKED = Facts(stream=True, usage_asked=False)
+UNASKED = Facts(stream=True, usage_asked=False, usage_on_request=False)
 ASK = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}
 
 HEAD = {
@@ -319,6 +320,16 @@ def test_usage_that_was_not_asked_for_is_not_told(recorded, whole):
     assert CHAT.usage(found) == {}
 
 
+@each
+def test_where_usage_may_come_unasked_it_is_told_beside_a_choice(recorded, whole):
+    told = list(CHAT.events(whole, UNASKED))
+    shown = [CHAT.show(event, UNASKED) for event in frames.events(recorded)]
+    for stream in told, shown:
+        assert None not in stream
+        assert all(chunk.choices for chunk in read_chunks(frames.write_all(stream)))
+        assert CHAT.whole(stream) == whole
+
+
 def test_usage_that_was_asked_for_comes_last_and_is_null_before():
     _, whole = TRANSCRIPTS["text"]
     *chunks, counted = read_chunks(frames.write_all(CHAT.events(whole, ASKED)))
@@ -456,6 +467,42 @@ def test_what_is_said_anew_in_each_piece_of_an_entry_is_not_glued_together():
     found = CHAT.whole(list(frames.events(recorded)))
     assert found is not None
     assert found["choices"][0]["message"]["reasoning_details"] == [{**details[0], "text": "HmHm"}]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "together"),
+    [
+        ({"channel": "analysis"}, {"channel": "analysis"}, {"channel": "analysis"}),
+        ({"mark": "sig"}, {"mark": "sig"}, {"mark": "sig"}),
+        ({"mark": "sig"}, {"mark": ""}, {"mark": "sig"}),
+        ({"mark": "sig"}, {"mark": "nal"}, None),
+        ({"reasoning": "ha"}, {"reasoning": "ha"}, {"reasoning": "haha"}),
+    ],
+)
+def test_text_of_a_name_that_nobody_knows_is_not_glued_together(first, second, together):
+    recorded = sse(
+        chunk(piece({**OPENING, **first})),
+        chunk(piece({"content": "4", **second})),
+        chunk(piece({}, "stop")),
+        "[DONE]",
+    )
+    found = CHAT.whole(list(frames.events(recorded)))
+    if together is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert found["choices"][0]["message"].items() >= together.items()
+
+
+def test_a_stream_that_is_cut_anywhere_is_no_answer_but_its_end_may_lack_empty_lines():
+    recorded = sse(chunk(piece(OPENING)), chunk(piece({"content": "Hi"}, "stop")), "[DONE]")
+    bare = recorded.rstrip(b"\n")
+    assert bare.endswith(b"data: [DONE]")
+    good = CHAT.whole(list(frames.events(recorded)))
+    assert good is not None
+    assert CHAT.whole(list(frames.events(bare))) == good
+    for place in range(len(bare)):
+        assert CHAT.whole(list(frames.events(bare[:place]))) is None
 
 
 def test_audio_that_was_encoded_piece_by_piece_is_not_glued_together():
@@ -751,7 +798,8 @@ def finer(told: dict, data) -> list[dict]:
         return [told]
     [piece] = told["choices"]
     name, value = next(iter(piece["delta"].items()))
-    if name in ("role", "tool_calls", "function_call") or not isinstance(value, str):
+    whole = ("role", "tool_calls", "function_call", "provider_says")
+    if name in whole or not isinstance(value, str):
         return [told]
     place = data.draw(st.integers(0, len(value)))
     first = {**piece, "delta": {name: value[:place]}}

@@ -17,6 +17,7 @@ from askonce.frames import Event
 
 ASKED = Facts(stream=True, usage_asked=True)
 NOT_ASKED = Facts(stream=True, usage_asked=False)
+UNASKED = Facts(stream=True, usage_asked=False, usage_on_request=False)
 ASK = {"model": "gpt-3.5-turbo-instruct", "prompt": "Once"}
 HEAD = {
     "id": "cmpl-8aXb",
@@ -140,6 +141,15 @@ def test_usage_that_was_not_asked_for_is_neither_told_nor_shown(recorded, whole)
         assert not any('"usage"' in event.data for event in stream)
         found = COMPLETIONS.whole(stream)
         assert found == {name: member for name, member in whole.items() if name != "usage"}
+
+
+@each
+def test_where_usage_may_come_unasked_it_is_told_beside_a_choice(recorded, whole):
+    told = list(COMPLETIONS.events(whole, UNASKED))
+    shown = [COMPLETIONS.show(event, UNASKED) for event in frames.events(recorded)]
+    for stream in told, shown:
+        assert all(json.loads(event.data)["choices"] for event in stream[:-1])
+        assert COMPLETIONS.whole(stream) == whole
 
 
 CHOICES = st.lists(

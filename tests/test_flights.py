@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -17,6 +18,10 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache
+from askonce.blocking import run
+from askonce.flights import Flights, State
+from askonce.stores.leases import Looks
+from askonce.stores.memory import Memory
 from askonce.testing.fake_script import Reply
 
 QUESTION = {"model": "gpt-4o", "temperature": 0, "messages": [{"role": "user", "content": "Why?"}]}
@@ -383,3 +388,346 @@ def test_a_forked_child_opens_its_own(upstream, url):
     client.chat.completions.create(**QUESTION)
     assert cache.last.kind == "hit"
     assert upstream.calls == 1
+
+
+# What is older than it may be
+
+
+def test_a_stream_that_began_before_an_invalidation_is_not_followed_after_it(
+    client, upstream, cache
+):
+    upstream.script = lambda request: Reply(f"version {request.number}")
+    with upstream.held(after_frames=2) as hold, cache.using(tags=["doc"]):
+        before = client.chat.completions.create(stream=True, **QUESTION)
+        next(before)
+        cache.invalidate(tag="doc")
+        after = client.chat.completions.create(stream=True, **QUESTION)
+        other = client.chat.completions.create(stream=True, **QUESTION)
+        hold.release()
+        assert text_of(after) == text_of(other) == "version 2"
+        assert text_of(before).endswith("1")
+    assert upstream.calls == 2
+    with cache.using(tags=["doc"]):
+        assert text_of(client.chat.completions.create(stream=True, **QUESTION)) == "version 2"
+    assert len(cache.session.engine.flights) == 0
+
+
+def test_those_without_a_tag_follow_a_call_that_has_one(client, upstream, cache):
+    with upstream.held(after_frames=2) as hold:
+        with cache.using(tags=["doc"]):
+            leader = client.chat.completions.create(stream=True, **QUESTION)
+        follower = client.chat.completions.create(stream=True, **QUESTION)
+        assert cache.last.kind == "collapsed"
+        hold.release()
+        assert text_of(follower) == text_of(leader)
+    assert upstream.calls == 1
+
+
+def test_an_older_call_does_not_overwrite_what_a_refresh_kept(client, upstream, cache):
+    go = threading.Event()
+
+    def script(request):
+        if request.number == 1:
+            go.wait(20)
+        return Reply(f"answer {request.number}")
+
+    upstream.script = script
+    with ThreadPoolExecutor(1) as pool:
+        older = pool.submit(client.chat.completions.create, **QUESTION)
+        upstream.wait_for_calls(1)
+        with cache.using(refresh=True):
+            client.chat.completions.create(**QUESTION)
+        go.set()
+        assert older.result().choices[0].message.content == "answer 1"
+    assert client.chat.completions.create(**QUESTION).choices[0].message.content == "answer 2"
+    assert upstream.calls == 2
+
+
+# Nobody waits in vain
+
+
+def test_a_call_that_ends_after_its_cache_was_closed_lets_all_go(upstream, url, finishes):
+    cache = Cache(url)
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+    replies = iter([Reply(finish_reason="length")])
+    upstream.script = lambda _: next(replies, None)
+
+    def call():
+        return client.chat.completions.create(**QUESTION)
+
+    with upstream.held() as hold, ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(call)
+        upstream.wait_for_calls(1)
+        follower = pool.submit(call)
+        waiting(cache, 1)
+        before = cache.session.engine
+        cache.close()
+        assert cache.session.engine is not before
+        hold.release()
+        assert leader.result().choices
+        assert finishes(follower.result).choices
+    assert len(before.flights) == 0
+    assert finishes(call).choices
+    cache.close()
+
+
+def test_one_thread_with_two_caches_on_one_file_does_not_wait_for_itself(upstream, url, finishes):
+    one, two = Cache(url), Cache(url)
+    first, second = (
+        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+        for cache in (one, two)
+    )
+
+    def both():
+        stream = first.chat.completions.create(stream=True, **QUESTION)
+        next(stream)
+        whole = second.chat.completions.create(**QUESTION)
+        return whole.choices[0].message.content, text_of(stream)
+
+    whole, rest = finishes(both)
+    assert whole.endswith(rest)
+    one.close()
+    two.close()
+
+
+def test_a_cache_that_is_closed_with_an_open_stream_does_not_wait_for_it(upstream, url, finishes):
+    cache = Cache(url)
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+
+    def work():
+        stream = client.chat.completions.create(stream=True, **QUESTION)
+        next(stream)
+        cache.close()
+        assert client.chat.completions.create(**QUESTION).choices
+        return text_of(stream)
+
+    assert finishes(work)
+    cache.close()
+
+
+def test_a_blocking_call_on_a_loop_does_not_wait_for_another_caches_task_of_it(
+    upstream, url, finishes
+):
+    one, two = Cache(url), Cache(url)
+    blocking = two.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            stream = await one.wrap(made).chat.completions.create(stream=True, **QUESTION)
+            await anext(stream)
+            answer = blocking.chat.completions.create(**QUESTION)
+            await stream.close()
+        await one.aclose()
+        return answer
+
+    assert finishes(lambda: asyncio.run(main())).choices
+    two.close()
+
+
+def test_callers_that_fill_the_loops_own_threads_do_not_starve_their_leader(
+    upstream, url, finishes
+):
+    cache = Cache(url)
+    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+
+    async def main():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+            with upstream.held() as hold:
+                leader = asyncio.ensure_future(client.chat.completions.create(**QUESTION))
+                await asyncio.to_thread(upstream.wait_for_calls, 1)
+                followers = [
+                    asyncio.ensure_future(
+                        asyncio.to_thread(blocking.chat.completions.create, **QUESTION)
+                    )
+                    for _ in range(2)
+                ]
+                await asyncio.get_running_loop().run_in_executor(pool, waiting, cache, 2)
+                hold.release()
+                return await asyncio.gather(leader, *followers)
+
+    with ThreadPoolExecutor(1) as pool:
+        answers = finishes(lambda: asyncio.run(main()))
+    assert len({answer.id for answer in answers}) == 1
+    assert upstream.calls == 1
+    cache.close()
+
+
+COLLECT = """
+import gc
+from askonce.blocking import run
+from askonce.colours import THREADS
+from askonce.dialects.contract import Facts
+from askonce.dialects.plain import PLAIN
+from askonce.flights import State
+from askonce.plans import Plan
+from askonce.policy import Options
+from askonce import Cache
+
+engine = Cache("memory://").session.engine
+flights = engine.flights
+
+class Circle:
+    pass
+
+gc.disable()
+for number in range(3000):
+    plan = Plan(number.to_bytes(20, "big"), PLAIN, Facts(), Options())
+    circle = Circle()
+    circle.itself, circle.ticket = circle, run(engine.begin(plan, THREADS))
+    del circle
+    gc.set_threshold(1 + number % 97)
+    gc.enable()
+    flight, _ = flights.join(b"%020d" % number)
+    gc.disable()
+    flights.end(flight, State.FREED)
+gc.collect()
+print(len(flights))
+"""
+
+
+def test_the_garbage_collector_may_drop_a_ticket_at_any_moment():
+    """Also while the same thread is inside the lock of the flights."""
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECT], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_child_forked_while_another_thread_is_at_work_is_not_held_up(upstream, is_open):
+    cache = Cache("memory://")
+    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    if is_open:
+        client.chat.completions.create(**QUESTION)
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with cache.session._lock, cache.session.journal._lock:
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(20)
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)  # a child that hangs is killed
+        client.chat.completions.create(**QUESTION)
+        os._exit(0)
+    done.set()
+    assert os.waitpid(pid, 0)[1] == 0
+    thread.join()
+
+
+# No stampedes
+
+
+def test_those_whom_an_answer_does_not_serve_make_one_call_more(client, upstream, cache):
+    """A stream without usage is no whole answer."""
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(21) as pool:
+        leader = client.chat.completions.create(stream=True, **QUESTION)
+        next(leader)
+        wholes = [pool.submit(client.chat.completions.create, **QUESTION) for _ in range(20)]
+        (flight,) = cache.session.engine.flights
+        gate = threading.Event()
+        while flight.tape._readers < 21:
+            gate.wait(0.01)
+        hold.release()
+        assert text_of(leader)
+        assert all(whole.result().usage for whole in wholes)
+    assert upstream.calls == 2
+
+
+class Busy:
+    """Leases that another process has, until it gives them back."""
+
+    is_free = False
+
+    async def acquire(self, key):
+        return self.is_free
+
+    def release(self, key, *, failed):
+        assert self.is_free
+
+    def waiting(self, key):
+        return contextlib.nullcontext(Looks(lambda: 0))
+
+
+def test_one_impatient_waiter_does_not_let_the_patient_ones_go(upstream):
+    store = Memory()
+    store.leases = Busy()
+    cache = Cache(store)
+    patient = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60))
+    hurried = patient.with_options(timeout=0.3)
+
+    with ThreadPoolExecutor(21) as pool:
+        first = pool.submit(hurried.chat.completions.create, **QUESTION)
+        waiting(cache, 0)
+        others = [pool.submit(patient.chat.completions.create, **QUESTION) for _ in range(20)]
+        waiting(cache, 20)
+        assert first.result().choices
+        store.leases.is_free = True
+        # The answer is in the store, where the next of them finds it.
+        assert all(other.result().choices for other in others)
+    assert upstream.calls == 1
+
+
+def test_a_leader_cancelled_while_its_answer_is_put_lets_one_of_the_others_lead(upstream):
+    putting, go = threading.Event(), threading.Event()
+
+    class Slow(Memory):
+        blocking = True
+
+        async def put(self, entries):
+            if not putting.is_set():
+                putting.set()
+                go.wait(20)
+                raise OSError("never mind")
+            await super().put(entries)
+
+    cache = Cache(Slow())
+
+    async def main():
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0) as made:
+            client = cache.wrap(made)
+            with upstream.held() as hold:
+                leader = asyncio.create_task(client.chat.completions.create(**QUESTION))
+                await asyncio.to_thread(upstream.wait_for_calls, 1)
+                others = [
+                    asyncio.create_task(client.chat.completions.create(**QUESTION))
+                    for _ in range(20)
+                ]
+                await asyncio.to_thread(waiting, cache, 20)
+                hold.release()
+            await asyncio.to_thread(putting.wait, 20)
+            leader.cancel()
+            answers = await asyncio.gather(*others)
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await leader
+            return answers
+
+    answers = asyncio.run(main())
+    assert len({answer.id for answer in answers}) == 1
+    assert upstream.calls == 2
+
+
+def test_flights_end_once_and_only_what_flies_counts():
+    flights = Flights()
+    flight, leading = flights.join(b"k")
+    assert leading
+    assert flights.join(b"k") == (flight, False)
+    newer, leading = flights.join(b"k", {"doc": b"2"})
+    assert leading
+    assert run(flights.lease(newer))
+    assert flights.join(b"k", {"doc": b"2"}) == (newer, False)
+    flights.end(flight, State.LANDED)
+    flights.end(flight, State.FAILED)
+    assert flight.state is State.LANDED
+    assert list(flights) == [newer]
+    assert flights.join(b"k") == (newer, False)
+    flights.end(newer, State.FREED)
+    assert len(flights) == 0

@@ -63,7 +63,7 @@ def test_any_bytes_at_all_are_kept_in_order(body, places):
 @given(STREAMS)
 def test_the_official_sdk_reads_the_same_events(body):
     # What a CR ends is held back until the next byte says whether it was half of a CRLF.
-    body += b"\n: the end\n"
+    body += b"\n\n: the end\n"
     theirs = [(sse.data, sse.event) for sse in SSEDecoder().iter_bytes(iter([body])) if sse.data]
     assert [(event.data, event.name) for event in events(body) if event.data] == theirs
 
@@ -91,8 +91,14 @@ def test_bytes_that_are_not_utf_8_are_refused():
         read(b"data: \xff\n\n")
 
 
-def test_an_event_that_is_not_ended_is_not_read():
-    assert list(events(b"data: 1\n\ndata: 2\n")) == [Event("1")]
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n", "\r\r", "\n\n"])
+def test_the_last_event_may_lack_its_end(end):
+    # Some hosts close the connection right after "data: [DONE]".
+    assert list(events(b"data: 1\n\ndata: [DONE]" + end.encode())) == [
+        Event("1"),
+        Event("[DONE]"),
+    ]
+    assert list(events(b"data: 1\n\nevent: ping" + end.encode())) == [Event("1")]
 
 
 def test_a_megabyte_in_one_event_is_looked_at_once():

@@ -18,7 +18,7 @@ from typing import TypedDict
 import pytest
 from pydantic import BaseModel, Field
 
-from askonce import Cache, Policy
+from askonce import Cache, ConfigError, Policy
 from askonce.errors import UpstreamLost
 
 
@@ -557,3 +557,50 @@ def test_entries_outlive_the_process(url):
     with Cache(url) as cache:
         assert cache(answer)("Rome") == first
         assert cache.last.kind == "hit"
+
+
+def test_a_call_waits_for_an_equal_one_as_long_as_it_is_told_to(cache, finishes):
+    """Two functions that call each other through threads wait for each other."""
+    pool = ThreadPoolExecutor(4)
+
+    def search(question: str) -> str:
+        return plan(question)
+
+    def think(question: str) -> str:
+        depth = _depth.pop() if _depth else 0
+        return "leaf" if depth else pool.submit(found, question).result()
+
+    found, plan = cache(patience=0.1)(search), cache(patience=0.1)(think)
+    _depth[:] = [1, 0]
+    assert finishes(lambda: plan("x")) == "leaf"
+    pool.shutdown()
+    with pytest.raises(ConfigError, match="positive"):
+        cache(patience=-1)(search)
+
+
+_depth: list[int] = []
+
+
+def test_a_task_begun_inside_a_call_is_not_inside_it_for_ever(cache):
+    begun, go = [], []
+
+    async def double(number: int) -> int:
+        if not begun:
+            begun.append(asyncio.create_task(later()))
+        return number * 2
+
+    async def later():
+        await go[0].wait()
+        return await cached(1)
+
+    cached = cache(double)
+
+    async def main():
+        go.append(asyncio.Event())
+        assert await cached(1) == 2
+        go[0].set()
+        with cache.recording() as calls:
+            assert await begun[0] == 2
+        return [call.kind for call in calls]
+
+    assert asyncio.run(main()) == ["hit"]

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -126,6 +127,22 @@ def test_a_failed_leader_is_told_to_all_who_wait_and_a_successful_one_is_not(pai
 
 
 # The lock file
+
+
+def test_a_lease_knows_the_thread_of_this_process_that_took_it(path, process):
+    one, two = FileLeases(path), FileLeases(path)
+    assert two.holder(KEY) is None
+    assert run(one.acquire(KEY))
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(lambda: (threading.get_ident(), run(two.acquire(OTHER)))).result()[0]
+    assert not run(two.acquire(KEY))
+    assert two.holder(KEY) == threading.get_ident()
+    assert one.holder(OTHER) == other
+    one.release(KEY, failed=False)
+    assert two.holder(KEY) is None
+    assert process.acquire()
+    assert not run(one.acquire(KEY))
+    assert one.holder(KEY) is None
 
 
 def test_nothing_is_touched_before_the_first_lease(path, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlencode
 
 import pytest
 
@@ -67,13 +68,30 @@ def test_tools_that_come_with_the_input_are_an_effect(item):
     assert code(plan) == "server_tool"
 
 
-def test_a_port_that_cannot_be_is_a_bypass():
-    request = Request("POST", "http://127.0.0.1:99999/v1/chat/completions", (), b"{}")
-    models = Models.shipped()
-    assert code(plans.make(request, Options(), models)) in ("sampled", "ambiguous")
+@pytest.mark.parametrize("place", ["127.0.0.1:99999", "127.0.0.1:x", "[::1", "[name]"])
+def test_a_place_that_cannot_be_is_a_bypass(place):
     body = json.dumps({"model": "gpt-4o", "temperature": 0, **ASK}).encode()
-    request = Request("POST", "http://127.0.0.1:99999/v1/chat/completions", (), body)
-    assert code(plans.make(request, Options(), models)) == "ambiguous"
+    request = Request("POST", f"http://{place}/v1/chat/completions", (), body)
+    assert code(plans.make(request, Options(), Models.shipped())) == "ambiguous"
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "on_request"),
+    [
+        ("https://api.openai.com/v1", {}, True),
+        ("https://eu.api.openai.com/v1", {}, True),
+        ("https://openrouter.ai/api/v1", {}, False),
+        ("https://me.openai.azure.com/openai/v1", {"api-version": "preview"}, True),
+        ("https://me.openai.azure.com/openai/deployments/d", {"api-version": "2024-10-21"}, True),
+        ("https://me.openai.azure.com/openai/deployments/d", {"api-version": "2023-05-15"}, False),
+    ],
+)
+def test_the_host_tells_whether_usage_is_sent_on_request(url, more, on_request):
+    body = json.dumps({"model": "gpt-4o", "temperature": 0, "stream": True, **ASK}).encode()
+    request = Request("POST", f"{url}/chat/completions?{urlencode(more)}", (), body)
+    plan = plans.make(request, Options(), Models.shipped())
+    assert not isinstance(plan, Reason)
+    assert plan.facts.usage_on_request is on_request
 
 
 def test_a_host_header_counts_when_it_names_another_host():

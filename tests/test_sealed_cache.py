@@ -23,7 +23,7 @@ from askonce.cli import main
 from askonce.errors import ConfigError, UpstreamLost
 from askonce.model import Response
 from askonce.policy import Options
-from askonce.redis.feeds import Frames, StreamFeed
+from askonce.redis.feeds import Frames, StreamFeed, place
 from askonce.sealing import Sealer
 from askonce.tape import Tape
 from askonce.testing.fake_script import Reply
@@ -47,7 +47,7 @@ NEVER = (*KEPT, PROMPT, "Brobdingnagians", "photosynthesise", TENANT, "openai.ch
 
 
 @pytest.fixture(params=["sqlite", "valkey"])
-def place(request, tmp_path):
+def kept_at(request, tmp_path):
     """A store of this test's own: its URL, and a look at every byte that it holds."""
     if request.param == "sqlite":
         folder = tmp_path / "store"
@@ -131,9 +131,9 @@ def use_all_of_it(cache, client, upstream):
     return names
 
 
-def test_without_secrets_the_store_shows_answers_models_tags_and_keys(place, upstream, wrapped):
+def test_without_secrets_the_store_shows_answers_models_tags_and_keys(kept_at, upstream, wrapped):
     """Else the next test could not fail."""
-    url, look = place
+    url, look = kept_at
     names = use_all_of_it(*wrapped(url, None), upstream)
     seen = look()
     assert [word for word in KEPT if word.encode() not in seen] == []
@@ -141,9 +141,9 @@ def test_without_secrets_the_store_shows_answers_models_tags_and_keys(place, ups
 
 
 def test_nobody_who_reads_the_store_learns_prompts_answers_models_tags_or_keys(
-    place, upstream, wrapped
+    kept_at, upstream, wrapped
 ):
-    url, look = place
+    url, look = kept_at
     cache, client = wrapped(url)
     names = use_all_of_it(cache, client, upstream)
     for _ in range(2):
@@ -210,7 +210,8 @@ def test_a_stream_whose_end_was_forged_on_the_server_is_a_lost_connection(
         following = follower.chat.completions.create(**QUESTION, stream=True)
         next(following)
         [stream] = client.scan_iter(match=f"{namespace}:*:s:*")
-        client.xadd(stream, {b"e": b""})
+        told = len(client.xrange(stream))
+        client.xadd(stream, {b"e": b""}, id=f"0-{told + 1}")
         with pytest.raises(APIConnectionError):
             list(following)
         leading.close()
@@ -224,26 +225,28 @@ def test_a_stream_whose_beginning_was_forged_on_the_server_is_not_waited_for(
     url = f"{valkey.url}?namespace={namespace}&timeout=5&connect_timeout=5"
     clients = [wrapped(url, secrets)[1] for _ in range(3)]
     with upstream.held(after_frames=3) as hold, redis.Redis.from_url(valkey.url) as client:
-        streams = [clients[n].chat.completions.create(**QUESTION, stream=True) for n in (0, 1)]
-        assert next(streams[1])  # it is told by now
+        leading = clients[0].chat.completions.create(**QUESTION, stream=True)
+        next(leading)
+        next(clients[1].chat.completions.create(**QUESTION, stream=True))  # it is told by now
         [stream] = client.scan_iter(match=f"{namespace}:*:s:*")
         client.delete(stream)
-        client.xadd(stream, {b"h": b"forged"})
+        client.xadd(stream, {b"h": b"forged"}, id="0-1")
         last = clients[2].chat.completions.create(**QUESTION, stream=True)
         assert upstream.calls == 2
         hold.release()
-        assert text_of(last) == text_of(streams[0]) == ANSWER
+        assert text_of(last) == text_of(leading) == ANSWER
 
 
 def test_a_piece_opens_in_its_own_place_of_its_own_stream_only():
     cover = Sealer(SECRET).flight("", bytes(20))
     tape = Tape(None, terminal=bool, settle=None, abandon=None)
     tape.pieces, tape.ended = [b"data: 1\n\n", b"data: 2\n\n"], True
-    head, one, two, end = Frames(tape, Response(200, (), b""), b"token", cover).more()
+    fields = Frames(tape, Response(200, (), b""), b"token", cover).more()
+    head, one, two, end = [field[1:] for field in fields]
 
     def read(*fields, token=b"token"):
         feed = StreamFeed(None, b"", token, cover)
-        return [feed._piece(b"", field) for field in fields]
+        return [feed._piece(place(at), field) for at, field in enumerate(fields, start=1)]
 
     assert read(head, one, two, end)[1:] == [*tape.pieces, None]
     for wrong in ([head, two], [head, one, one], [one], [head, end], [head, (b"e", one[1])]):
@@ -279,9 +282,9 @@ def another_process(upstream, url, secrets):
 
 
 def test_another_process_with_the_same_secrets_hits_and_one_with_others_misses(
-    place, upstream, wrapped
+    kept_at, upstream, wrapped
 ):
-    url, _ = place
+    url, _ = kept_at
     _, client = wrapped(url)
     client.chat.completions.create(**QUESTION)
     assert another_process(upstream, url, SECRET) == ["hit", ANSWER]
@@ -295,9 +298,9 @@ def test_another_process_with_the_same_secrets_hits_and_one_with_others_misses(
 
 
 def test_a_cache_without_secrets_and_one_with_share_a_store_and_nothing_in_it(
-    place, upstream, wrapped
+    kept_at, upstream, wrapped
 ):
-    url, _ = place
+    url, _ = kept_at
     for secrets in (SECRET, None, OTHER):
         cache, client = wrapped(url, secrets)
         client.chat.completions.create(**QUESTION)
@@ -308,9 +311,9 @@ def test_a_cache_without_secrets_and_one_with_share_a_store_and_nothing_in_it(
 
 
 def test_a_rotation_keeps_what_is_there_and_ends_with_the_new_secret_alone(
-    place, upstream, wrapped
+    kept_at, upstream, wrapped
 ):
-    url, _ = place
+    url, _ = kept_at
     _, old = wrapped(url)
     both, client = wrapped(url, [OTHER, SECRET])
     new, last = wrapped(url, OTHER)
@@ -324,8 +327,8 @@ def test_a_rotation_keeps_what_is_there_and_ends_with_the_new_secret_alone(
     assert upstream.calls == 2
 
 
-def test_dropping_a_tenants_secret_ends_what_was_kept_for_it_alone(place, upstream, wrapped):
-    url, _ = place
+def test_dropping_a_tenants_secret_ends_what_was_kept_for_it_alone(kept_at, upstream, wrapped):
+    url, _ = kept_at
     before = {"": SECRET, TENANT: OTHER}
     for secrets, kinds in (
         (before, ["miss", "miss"]),
@@ -341,8 +344,8 @@ def test_dropping_a_tenants_secret_ends_what_was_kept_for_it_alone(place, upstre
         assert seen == kinds
 
 
-def test_invalidating_reaches_every_tenant_and_process_and_old_secret(place, upstream, wrapped):
-    url, _ = place
+def test_invalidating_reaches_every_tenant_and_process_and_old_secret(kept_at, upstream, wrapped):
+    url, _ = kept_at
     cache, client = wrapped(url)
     rotated, other = wrapped(url, [OTHER, SECRET])
     for tenant in ("", TENANT):
@@ -362,8 +365,8 @@ def test_invalidating_reaches_every_tenant_and_process_and_old_secret(place, ups
     assert upstream.calls == calls + 4
 
 
-def test_forgetting_by_key_or_outcome_needs_no_tenant(place, upstream, wrapped):
-    url, _ = place
+def test_forgetting_by_key_or_outcome_needs_no_tenant(kept_at, upstream, wrapped):
+    url, _ = kept_at
     cache, client = wrapped(url)
     for name in (lambda outcome: outcome, lambda outcome: outcome.key):
         with cache.using(tenant=TENANT):
@@ -375,9 +378,9 @@ def test_forgetting_by_key_or_outcome_needs_no_tenant(place, upstream, wrapped):
 
 
 def test_an_alias_learned_from_a_hit_is_found_by_every_process_of_its_tenant(
-    place, upstream, wrapped
+    kept_at, upstream, wrapped
 ):
-    url, _ = place
+    url, _ = kept_at
     transport = wrapped(url, tenant=TENANT)[0].transport(httpx2.HTTPTransport())
     http = httpx2.Client(transport=transport)
     with OpenAI(base_url=f"{upstream.url}/v1", api_key="k", http_client=http) as without_aliases:
@@ -393,8 +396,8 @@ def test_an_alias_learned_from_a_hit_is_found_by_every_process_of_its_tenant(
     assert upstream.calls == 1
 
 
-def test_entries_are_listed_with_their_keys_for_the_tenant_in_force(place, upstream, wrapped):
-    url, _ = place
+def test_entries_are_listed_with_their_keys_for_the_tenant_in_force(kept_at, upstream, wrapped):
+    url, _ = kept_at
     cache, client = wrapped(url)
     with cache.using(tenant=TENANT, tags=[TAG]):
         client.chat.completions.create(**QUESTION)
@@ -424,8 +427,8 @@ def test_answers_swapped_between_two_questions_are_misses(valkey, upstream, wrap
                 assert cache.last.kind == "miss"
 
 
-def test_a_crowd_of_two_machines_makes_one_call(place, upstream, wrapped):
-    url, _ = place
+def test_a_crowd_of_two_machines_makes_one_call(kept_at, upstream, wrapped):
+    url, _ = kept_at
     clients = [wrapped(url)[1] for _ in range(2)]
     with upstream.held() as hold, ThreadPoolExecutor(20) as pool:
         waiting = [
@@ -438,8 +441,8 @@ def test_a_crowd_of_two_machines_makes_one_call(place, upstream, wrapped):
     assert upstream.calls == 1
 
 
-def test_tasks_and_batches_hit_too(place, upstream):
-    url, _ = place
+def test_tasks_and_batches_hit_too(kept_at, upstream):
+    url, _ = kept_at
 
     async def ask(inputs):
         async with (

@@ -16,9 +16,9 @@ from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache, StoreError
 from askonce.blocking import run
-from askonce.colours import THREADS
+from askonce.colours import TASKS, THREADS
 from askonce.stores.memory import Memory
-from askonce.streams import Reader, ThreadSource
+from askonce.streams import LoopSource, Reader, ThreadSource
 from askonce.tape import Tape
 from askonce.testing.fake_script import Reply
 
@@ -65,12 +65,12 @@ def test_a_stream_whose_loop_ends_is_not_taken_for_a_whole_one(upstream, cache, 
 
     async def main():
         left = await led(upstream, cache)
+        following = pool.submit(follow)
         await asyncio.to_thread(attached.wait, 20)
-        return left
+        return left, following
 
     with upstream.held(after_frames=4), ThreadPoolExecutor(1) as pool:
-        following = pool.submit(follow)
-        left = asyncio.run(main())
+        left, following = asyncio.run(main())
         ended.set()
         following.result()
     assert said == ["collapsed"]
@@ -78,45 +78,64 @@ def test_a_stream_whose_loop_ends_is_not_taken_for_a_whole_one(upstream, cache, 
 
 
 def test_a_cached_generator_that_is_cut_by_the_end_of_its_loop_is_not_kept(cache):
+    """Another loop reads along; the leader's shuts down and closes what it led."""
+    attached, ended = threading.Event(), threading.Event()
+
     @cache
     async def words():
         for word in ("one", "two", "three", "four"):
             yield word
 
-    async def main():
+    async def follow():
+        following = words()
+        await anext(following)
+        attached.set()
+        await asyncio.to_thread(ended.wait, 20)
+        with pytest.raises(ConnectionError):
+            await anext(following)
+
+    async def lead():
         left = words()
         await anext(left)
-        return left
+        reading = pool.submit(asyncio.run, follow())
+        await asyncio.to_thread(attached.wait, 20)
+        return left, reading
 
-    left = asyncio.run(main())
+    with ThreadPoolExecutor(1) as pool:
+        left, reading = asyncio.run(lead())
+        ended.set()
+        reading.result()
 
     async def again():
         return [word async for word in words()]
 
-    assert asyncio.run(again()) == ["one", "two", "three", "four"]
-    assert cache.last.kind == "miss"
+    with cache.recording() as calls:
+        assert asyncio.run(again()) == ["one", "two", "three", "four"]
+    assert [call.kind for call in calls] == ["miss"]
     del left
 
 
-def test_a_source_that_was_closed_from_outside_is_lost_not_ended(cache):
-    calls = []
+def test_a_source_that_was_closed_from_outside_is_lost_not_ended():
+    async def pieces():
+        yield b"data: 1\n\n"
+        yield b"data: 2\n\n"
 
-    async def words() -> AsyncIterator[str]:
-        calls.append(1)
-        yield "one"
-        yield "two"
-
-    cached = cache(words)
+    async def settle(body):
+        raise AssertionError(body)
 
     async def main():
-        leading = cached()
-        assert await anext(leading) == "one"
-        await asyncio.get_running_loop().shutdown_asyncgens()
-        assert [word async for word in cached()] == ["one", "two"]
+        chunks, failed = pieces(), []
+        source = LoopSource(chunks, chunks.aclose)
+        tape = Tape(source, terminal=lambda _: False, settle=settle, abandon=failed.append)
+        tape.attach()
+        reader = Reader(tape, TASKS)
+        assert await reader.next() == b"data: 1\n\n"
+        await chunks.aclose()
+        with pytest.raises(ConnectionError):
+            await reader.next()
+        return failed
 
-    asyncio.run(main())
-    assert cache.last.kind == "miss"
-    assert len(calls) == 2
+    assert asyncio.run(main()) == [True]
 
 
 def test_a_stream_whose_loop_is_closed_is_not_followed_and_holds_nobody_up(

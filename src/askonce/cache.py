@@ -63,7 +63,8 @@ class Cache:
         if url is None:
             url = os.environ.get("ASKONCE_URL")
         if isinstance(url, str | None):
-            open_it = opener(url, memory=units.size(memory), disk=units.size(disk))
+            sizes = {"memory": units.size(memory), "disk": units.size(disk)}
+            open_it = opener(url, **sizes, strict=strict)
         else:
             store = url
             open_it = lambda: store  # noqa: E731 (whoever made it closes it)
@@ -247,8 +248,8 @@ class Cache:
         self.session.journal.on(event, hook)
 
     def stats(self) -> Stats:
-        """Count the calls since this cache was made, by how they ended."""
-        return self.session.journal.stats()
+        """Count the calls since this cache was made, by their ends, and say how the store does."""
+        return self.session.stats()
 
     def forget(self, *names: str | bytes | Outcome) -> int:
         """Drop entries by key, as `cache.last.key` shows it, or by outcome; return how many."""

@@ -214,9 +214,10 @@ class Engine:
             raise
         return turns
 
-    def asking_usage(self, plan: Plan, host: str, body: bytes) -> bytes | None:
+    def asking_usage(self, plan: Plan, body: bytes) -> bytes | None:
         """Return the body that also asks for usage, where a stream shows it on request only."""
-        if plan.facts.usage_asked or not plan.facts.stream or not self.models.tells_usage(host):
+        facts = plan.facts
+        if facts.usage_asked or not facts.stream or not facts.usage_on_request:
             return None
         asking = plan.dialect.ask_usage(keys.parse(body))
         return None if asking is None or too_deep(asking) else encode(asking).encode()
@@ -257,8 +258,8 @@ class Engine:
         if not outcome.stored:
             outcome.reason = Reason("store", "the store could not keep the answer")
             return State.FAILED
-        if plan.options.refresh:
-            self.flights.overtake(plan.key)
+        if plan.options.refresh or ticket.flight is not None:
+            self.flights.overtake(plan.key, ticket.flight)
         return State.LANDED
 
     async def keep(

@@ -100,7 +100,9 @@ class Flights:
         self.leases = leases
         self._sealed = sealed if leases is not None else None
 
-    def join(self, key: bytes, versions: Versions, tenant: str = "") -> tuple[Flight, bool]:
+    def join(
+        self, key: bytes, versions: Versions = NOTHING, tenant: str = ""
+    ) -> tuple[Flight, bool]:
         """Return a flight of this key that serves the caller, and whether the caller leads it."""
         with self._lock:
             others = self._flying.get(key, ())
@@ -127,10 +129,15 @@ class Flights:
             self.leases.release(flight.name, failed=state is State.FAILED)
         flight.bell.ring()
 
-    def overtake(self, key: bytes) -> None:
-        """Let the answers of all flights of this key be older than one that was just kept."""
+    def overtake(self, key: bytes, by: Flight | None) -> None:
+        """Let no flight of this key that began earlier overwrite an answer that was just kept.
+
+        Without a flight, the answer is that of a refresh, which is newer than all of them.
+        """
         with self._lock:
             for flight in self._flying.get(key, ()):
+                if flight is by:
+                    break
                 flight.overtaken = True
 
     def begin_stream(self, flight: Flight, tape: Tape, head: Response) -> None:

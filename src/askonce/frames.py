@@ -69,8 +69,9 @@ def read(piece: bytes) -> Event | None:
 
 
 def events(body: bytes) -> Iterator[Event]:
-    """Read all whole events of a recorded stream."""
-    for piece in Splitter().feed(body):
+    """Read the events of a recorded stream. The last may lack its end, if it holds data."""
+    splitter = Splitter()
+    for piece in (*splitter.feed(body), splitter.rest()):
         event = read(piece)
         if event is not None:
             yield event

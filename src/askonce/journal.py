@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from askonce.errors import ConfigError, StoreError
 from askonce.model import Outcome, OutcomeKind
+from askonce.stores.contract import StoreState
 from askonce.stores.forks import Locked
 
 logger = logging.getLogger("askonce")
@@ -25,7 +26,13 @@ QUIET = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """How many calls ended how since the cache was made, and the tokens that hits did not buy."""
+    """How many calls ended how since the cache was made, and the tokens that hits did not buy.
+
+    `store` says how the shared store does: "working"; "refusing" (it is read, but keeps nothing
+    new: full, or not allowed to); "failing" (memory serves, and it is tried once a second); or
+    "alone" (memory took its place for good). `store_failures` counts how often it began to fail or
+    to refuse, `trouble` the calls that had to go on without it.
+    """
 
     hit: int = 0
     miss: int = 0
@@ -34,6 +41,8 @@ class Stats:
     collapsed: int = 0
     trouble: int = 0
     tokens_saved: int = 0
+    store: StoreState = "working"
+    store_failures: int = 0
 
     @property
     def calls(self) -> int:
@@ -115,7 +124,8 @@ class Journal(Locked):
     def stats(self) -> Stats:
         """Return the counts so far."""
         with self._lock:
-            return Stats(**self._counts, tokens_saved=self._tokens_saved)
+            counts: dict[str, Any] = {**self._counts, "tokens_saved": self._tokens_saved}
+            return Stats(**counts)
 
     def _call_hooks(self, event: str, subject: Outcome | StoreError) -> None:
         for hook in self._hooks.get(event, ()):

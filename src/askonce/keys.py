@@ -78,13 +78,15 @@ def canonical(value: Any) -> bytes:
     Raises Ambiguous for what JSON cannot hold exactly, and for objects that are not JSON.
     """
     try:
-        packed = _pack(_normal(value, _PARAMETERS))
-        # Only floats and points in time need a closer look, and neither is written without its
-        # byte. The byte may also stand for something else; then the look was for nothing.
-        doubtful = _FLOAT in packed or _INSTANT in packed
-        return _pack(_normal(value, sys.maxsize)) if doubtful else packed
+        packed = _pack(value)
+        for depth in (_PARAMETERS, sys.maxsize):
+            # Only floats and points in time need a closer look, and neither is written without its
+            # byte. The byte may also stand for something else; then the look was for nothing.
+            if _FLOAT in packed or _INSTANT in packed:
+                packed = _pack(_normal(value, depth))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Ambiguous(f"not a JSON value that everybody reads alike: {error}") from error
+    return packed
 
 
 def digest(value: Any) -> bytes:
@@ -108,7 +110,7 @@ def _normal(value: Any, depth: int) -> Any:
             name: item if type(item) in _PLAIN else _normal(item, depth - 1)
             for name, item in value.items()
         }
-    if depth and isinstance(value, list | tuple):
+    if depth and isinstance(value, (list, tuple)):
         return [item if type(item) in _PLAIN else _normal(item, depth - 1) for item in value]
     if isinstance(value, datetime):
         raise Ambiguous("a point in time reads differently in every time zone; write it as text")
@@ -224,26 +226,25 @@ def value_key(kind: str, arguments: Mapping[str, Any], *, tenant: str = "") -> b
 
     Raises Ambiguous for anything that is not JSON itself, even if it could be written as such.
     """
+    # First the key: it fails for what holds itself, which the check would walk for ever.
+    key = digest([VERSION, tenant, kind, arguments])
     _check_json(arguments)
-    return digest([VERSION, tenant, kind, arguments])
+    return key
 
 
 _JSON = frozenset({str, int, float, bool, type(None)})
 
 
 def _check_json(value: Any) -> None:
-    level = [value]
-    while level:
-        for item in level:
-            if type(item) not in _JSON and type(item) not in (dict, list, tuple):
-                raise Ambiguous(f"a {type(item).__qualname__} is not JSON; pass its text or number")
-        level = [
-            inner
-            for item in level
-            if type(item) not in _JSON
-            for inner in (item.values() if type(item) is dict else item)
-            if type(inner) is not str
-        ]
+    waiting: list[Any] = [[value]]
+    for container in waiting:
+        for item in container.values() if type(container) is dict else container:
+            kind = type(item)
+            if kind in _JSON:
+                continue
+            if kind is not dict and kind is not list and kind is not tuple:
+                raise Ambiguous(f"a {kind.__qualname__} is not JSON; pass its text or number")
+            waiting.append(item)
 
 
 def difference(left: Any, right: Any, path: str = "") -> list[str]:

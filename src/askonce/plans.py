@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from askonce import dialects, keys
 from askonce.dialects.contract import Dialect, Facts, Json
@@ -37,29 +37,36 @@ def make(request: Request, options: Options, models: Models) -> Plan | Reason:
         return ASKED
     try:
         url = urlsplit(request.url)
-    except ValueError as error:
-        return Reason("ambiguous", f"the URL is none that everybody reads alike: {error}")
-    path, query = url.path, url.query
-    dialect = dialects.find(path)
-    if request.method != "POST" or dialect is None:
-        return Reason("endpoint", "only calls to known endpoints of models are cached")
-    if not dialect.tells(path, query):
-        return Reason("form", "the answer is asked for in a form that is not cached")
-    if len(request.body) > LARGEST_BODY:
-        return Reason("too_large", f"the body has more than {LARGEST_BODY} bytes")
-    try:
+        dialect = dialects.find(url.path)
+        if request.method != "POST" or dialect is None:
+            return Reason("endpoint", "only calls to known endpoints of models are cached")
+        if not dialect.form_is_read(url.path, url.query):
+            return Reason("form", "the answer is asked for in a form that is not cached")
+        if len(request.body) > LARGEST_BODY:
+            return Reason("too_large", f"the body has more than {LARGEST_BODY} bytes")
         body = keys.parse(request.body)
         if not isinstance(body, dict):
             return Reason("ambiguous", "the body is not a JSON object")
         # Hosts differ in what they take for true; the answer would be a stream here, whole there.
         if "stream" in dialect.neutral and not isinstance(body.get("stream"), bool | None):
             return Reason("ambiguous", "stream is neither true nor false")
-        facts = dialect.facts(path, body)
+        facts = dialect.facts(url.path, body)
+        if facts.stream and not facts.usage_asked and not _sends_usage_on_request(url, models):
+            facts = replace(facts, usage_on_request=False)
         return refuse(facts, options.policy, models) or _keyed(
             request, Plan(b"", dialect, facts, options, unpinned(facts, models), body), models
         )
-    except Ambiguous as doubt:
+    except ValueError as doubt:  # Ambiguous, or a URL that cannot be
         return Reason("ambiguous", str(doubt))
+
+
+def _sends_usage_on_request(url: SplitResult, models: Models) -> bool:
+    if not models.sends_usage_on_request(url.hostname or ""):
+        return False
+    # Azure's dated versions before this one refuse to be asked:
+    # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
+    version = dict(parse_qsl(url.query)).get("api-version", "")
+    return not version[:1].isdigit() or version[:10] >= "2024-10-21"
 
 
 def _keyed(request: Request, plan: Plan, models: Models) -> Plan:

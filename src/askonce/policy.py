@@ -77,7 +77,7 @@ class Models:
         """Say whether this model looks at the live world by itself."""
         return _matches(name, self.live)
 
-    def tells_usage(self, host: str) -> bool:
+    def sends_usage_on_request(self, host: str) -> bool:
         """Say whether this host is known to send usage in a stream on request."""
         return _matches(host, self.usage_on_request)
 

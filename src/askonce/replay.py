@@ -6,9 +6,6 @@ import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
-
-import orjson
 
 from askonce import frames
 from askonce.dialects.contract import LABEL, Dialect, Facts, Json
@@ -45,29 +42,27 @@ def answer(dialect: Dialect, response: Response) -> Json | None:
             if BOM_UTF8 in response.body and _MARK.search(response.body):
                 return None
             return dialect.whole(list(frames.events(response.body)))
-        found: Any = orjson.loads(response.body)
+        return decode_object(response.body.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
 
 
 def render(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
     """Return the response as this reader wants it, or None when it does not hold what is asked."""
-    told = _told(dialect, response, facts)
-    if told is None or LABEL.encode() not in told.body:
-        return told
-    return _with(lambda said: dialect.relabelled(said, facts.labels), told)
+    rendered = _rendered(dialect, response, facts)
+    if rendered is None or LABEL.encode() not in rendered.body:
+        return rendered
+    return _with(lambda said: dialect.relabelled(said, facts.labels), rendered)
 
 
-def _told(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
+def _rendered(dialect: Dialect, response: Response, facts: Facts) -> Response | None:
     if not facts.stream:
         return response if not response.streamed else _whole(dialect, response)
     if response.streamed:
         if dialect.usage_on_request and facts.usage_asked and b'"usage"' not in response.body:
             return None
         return _retold(response, show(dialect, frames.events(response.body), facts))
-    # Told again number by number: orjson, which `answer` reads with, would round the longest.
-    found = decode_object(response.body.decode("utf-8"))
+    found = answer(dialect, response)
     return None if found is None else _retold(response, dialect.events(found, facts))
 
 

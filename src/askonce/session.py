@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from askonce.blocking import run
 from askonce.engine import Engine
 from askonce.errors import ConfigError
-from askonce.journal import Journal
+from askonce.journal import Journal, Stats
 from askonce.model import Outcome
 from askonce.policy import Models, Options, Policy
 from askonce.stores import forks, open_store
-from askonce.stores.contract import Store
+from askonce.stores.contract import Health, Store
 
 if TYPE_CHECKING:
     from askonce.sealing import Sealer, Secrets
@@ -153,6 +153,14 @@ class Session(forks.Locked):
         """Take note of a call."""
         self.journal.note(outcome)
 
+    def stats(self) -> Stats:
+        """Return the counts so far, and how the store does if it was opened. Opens nothing."""
+        engine, counts = self._engine, self.journal.stats()
+        health: Health | None = None if engine is None else getattr(engine.store, "health", None)
+        if health is None:
+            return counts
+        return replace(counts, store=health.state, store_failures=health.failures)
+
     def close(self) -> None:
         """Close the store, if it was opened here. The next call opens it again."""
         run(self.aclose())
@@ -165,10 +173,12 @@ class Session(forks.Locked):
             await engine.store.close()
 
 
-def opener(url: str | None, *, memory: str | int, disk: str | int) -> Callable[[], Store]:
+def opener(
+    url: str | None, *, memory: str | int, disk: str | int, strict: bool = False
+) -> Callable[[], Store]:
     """Return what opens the store of a URL; a wrong URL is a ConfigError now, not later."""
-    open_store(url, memory=memory, disk=disk)
-    return lambda: open_store(url, memory=memory, disk=disk)
+    open_store(url, memory=memory, disk=disk, strict=strict)
+    return lambda: open_store(url, memory=memory, disk=disk, strict=strict)
 
 
 def sealer(secrets: Secrets | None) -> Sealer | None:

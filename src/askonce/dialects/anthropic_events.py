@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from askonce.dialects.contract import Json
-from askonce.dialects.merge import Unclear, gather, last
+from askonce.dialects.merge import Unclear, gather, replaced
 from askonce.dialects.wire import decode, decode_object, encode, items, record, said, text
 from askonce.frames import Event
 
@@ -127,7 +127,7 @@ def _block(messages: list[Json]) -> Json:
 def _grown(name: str, values: list[Any]) -> Any:
     if name in ("text", "thinking", "partial_json"):
         return "".join(map(text, values))
-    return values if name == "citation" else last(name, values)
+    return values if name == "citation" else replaced(name, values)
 
 
 def _input(start: Any, written: str) -> Any:
@@ -139,9 +139,9 @@ def _input(start: Any, written: str) -> Any:
 
 
 def _changed(answer: Json, changes: list[Json]) -> Json:
-    news = gather((record(change.get("delta")) for change in changes), last)
-    beside = gather(changes, last)
-    totals = gather((record(change.get("usage")) for change in changes), last)
+    news = gather((record(change.get("delta")) for change in changes), replaced)
+    beside = gather(changes, replaced)
+    totals = gather((record(change.get("usage")) for change in changes), replaced)
     for name in ("type", "delta", "usage"):
         beside.pop(name, None)
     changed = _updated(_updated(answer, news), beside)

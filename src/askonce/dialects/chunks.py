@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from askonce.dialects import flaws
 from askonce.dialects.contract import Facts, Json
-from askonce.dialects.merge import Unclear, gather, last
+from askonce.dialects.merge import Unclear, gather, replaced
 from askonce.dialects.wire import decode, decode_object, encode, items, record, text, tokens
 from askonce.frames import Event
 from askonce.model import Reason, Usage
@@ -48,19 +48,30 @@ def ask_usage(body: Json) -> Json | None:
 
 
 def show(event: Event, facts: Facts) -> Event | None:
-    """Leave out what is only told on request: a chunk of usage alone, and its null elsewhere.
+    """Leave out what this host only tells on request: a chunk of usage alone, and its null.
 
-    Usage beside a choice stays: Mistral and Groq tell it so to everybody.
+    Where a host may tell it unasked, as OpenRouter does, it stays; but beside a choice, as Mistral
+    tells it: who did not ask may look for a choice in every chunk.
     """
     if facts.usage_asked or '"usage"' not in event.data:
         return event
     chunk = decode_object(event.data)
     if chunk is None or "usage" not in chunk:
         return event
-    if chunk["usage"] is not None:
-        return event if chunk.get("choices") else None
-    del chunk["usage"]
+    if chunk["usage"] is None:
+        del chunk["usage"]
+    elif chunk.get("choices"):
+        return event
+    elif facts.usage_on_request:
+        return None
+    else:
+        chunk["choices"] = [_silent_choice(chunk.get("object"))]
     return Event(encode(chunk), event.name)
+
+
+def _silent_choice(kind: Any) -> Json:
+    said: Json = {"text": "", "logprobs": None} if kind == "text_completion" else {"delta": {}}
+    return {"index": 0, **said, "finish_reason": None}
 
 
 def terminal(event: Event) -> bool:
@@ -160,7 +171,7 @@ def _head(name: str, values: list[Any]) -> Any:
     # Azure's first chunk, of its filter's findings, has "" for an id and 0 for a time.
     if name in ("id", "created", "model"):
         return next((value for value in values if value), values[0])
-    return last(name, values)
+    return replaced(name, values)
 
 
 def _without(value: Json, *names: str) -> Json:
@@ -185,14 +196,16 @@ def finish_of(pieces: list[Json]) -> str:
 
 
 def told(answer: Json, facts: Facts, kind: str, choices: Iterable[Json]) -> Iterator[Event]:
-    """Tell an answer as one chunk for each of these choices, then usage if asked, then the end."""
+    """Tell an answer as one chunk for each of these choices, then its usage, then the end."""
     repeated = {name: answer[name] for name in _REPEATED if name in answer} | {"object": kind}
     once = _without(answer, *_REPEATED, "choices", "usage")
-    counted = answer.get("usage") if facts.usage_asked else None
-    silent = {} if counted is None else {"usage": None}
+    hidden = facts.usage_on_request and not facts.usage_asked
+    counted = None if hidden else answer.get("usage")
+    silent = {"usage": None} if facts.usage_asked and counted is not None else {}
     for choice in choices:
         yield Event(encode({**repeated, **once, "choices": [choice], **silent}))
         once = {}
     if counted is not None:
-        yield Event(encode({**repeated, "choices": [], "usage": counted}))
+        alone = [] if facts.usage_asked else [_silent_choice(kind)]
+        yield Event(encode({**repeated, "choices": alone, "usage": counted}))
     yield DONE

@@ -21,6 +21,8 @@ class Facts:
     """The caller reads an event stream."""
     usage_asked: bool = True
     """The caller's stream shows usage. False only where a dialect sends it on request."""
+    usage_on_request: bool = True
+    """This host tells usage to nobody else; another may tell it unasked."""
     temperature: float | None = None
     """None when it was left out."""
     effort: str = ""
@@ -33,7 +35,7 @@ class Facts:
     """State, effects or live data that make the call more than a function of its body."""
 
 
-def _always(path: str, query: str) -> bool:  # noqa: ARG001 (a Dialect's `tells`)
+def _always(path: str, query: str) -> bool:  # noqa: ARG001 (a Dialect's `form_is_read`)
     return True
 
 
@@ -95,13 +97,13 @@ class Dialect:
     """Put a recorded stream together; None when it is not complete. A complete stream without usage
     gives an answer without usage."""
     events: Callable[[Json, Facts], Iterable[Event]]
-    """Tell a whole answer as a stream, with usage if `facts.usage_asked`."""
+    """Tell a whole answer as a stream, with usage as `facts` say."""
     neutral: frozenset[str] = frozenset()
     """Body fields proven to leave the answer as it is; every other field counts."""
     neutral_query: frozenset[str] = frozenset()
     """Query parameters that do not change the answer."""
-    tells: Callable[[str, str], bool] = field(default=_always)
-    """Whether the answer to a URL (path and query) comes in the form that `events` tells it."""
+    form_is_read: Callable[[str, str], bool] = field(default=_always)
+    """Whether the answer to a URL (path and query) comes in a form that is read here."""
     endpoint: Callable[[str], str] = field(default=_same_url)
     """The path that counts in the key; dialects with a path of their own for streams fold it."""
     terminal: Callable[[Event], bool] = field(default=_never)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from askonce.dialects import flaws
 from askonce.dialects.contract import Dialect, Facts, Json
-from askonce.dialects.merge import Unclear, gather, grown, last, latest
+from askonce.dialects.merge import Unclear, extended, gather, grown, replaced
 from askonce.dialects.wire import (
     decode,
     encode,
@@ -50,7 +50,7 @@ def _endpoint(path: str) -> str:
     return path.removesuffix(_STREAM) + _WHOLE if path.endswith(_STREAM) else path
 
 
-def _tells(path: str, query: str) -> bool:
+def _form_is_read(path: str, query: str) -> bool:
     # Without `alt=sse` a stream comes as one long JSON array; other values ask for other formats.
     forms = {value for name, value in parse_qsl(query, keep_blank_values=True) if name == "alt"}
     return forms == {"sse"} if path.endswith(_STREAM) else forms <= {"json"}
@@ -154,7 +154,7 @@ def _assemble(chunks: list[Any]) -> Json:
             if not isinstance(place, int):
                 raise Unclear("a candidate without a place")
             candidates.setdefault(place, []).append(candidate)
-    answer = gather(chunks, last)
+    answer = gather(chunks, replaced)
     if candidates:
         answer["candidates"] = [_candidate(candidates[place]) for place in sorted(candidates)]
     elif not record(answer.get("promptFeedback")).get("blockReason"):
@@ -171,17 +171,17 @@ def _candidate(pieces: list[Json]) -> Json:
 
 def _candidate_member(name: str, values: list[Any]) -> Any:
     if name == "content":
-        return gather(values, _content_member) if _all(dict, values) else last(name, values)
+        return gather(values, _content_member) if _all(dict, values) else replaced(name, values)
     if name == "logprobsResult":
-        return latest(name, values)
+        return extended(name, values)
     if name == "safetyRatings":
-        return last(name, values)
+        return replaced(name, values)
     return _without_repeats(name, values)
 
 
 def _content_member(name: str, values: list[Any]) -> Any:
     if name != "parts" or not _all(list, values):
-        return last(name, values)
+        return replaced(name, values)
     parts: list[list[Json]] = []
     for part in (part for value in values for part in value):
         if not isinstance(part, dict) or _is_partial_call(part.get("functionCall")):
@@ -216,7 +216,7 @@ def _without_repeats(name: str, values: list[Any]) -> Any:
             if entry not in known:
                 known.append(entry)
         return known
-    return last(name, values)
+    return replaced(name, values)
 
 
 def _all(kind: type, values: list[Any]) -> bool:
@@ -251,11 +251,11 @@ GEMINI = Dialect(
     events=_events,
     neutral_query=frozenset(
         {
-            "alt",  # how the answer is framed; `_tells` knows which values are read
+            "alt",  # how the answer is framed; `_form_is_read` knows which values are read
             "key",  # the credential
         }
     ),
-    tells=_tells,
+    form_is_read=_form_is_read,
     endpoint=_endpoint,
     usage=_usage,
 )

@@ -18,6 +18,14 @@ WHOLE = frozenset(
 )
 """Text that comes whole in one piece, and that some providers repeat in each."""
 
+GROWING = frozenset(
+    """
+    arguments code content data input partial_json reasoning reasoning_content reasoning_text
+    refusal summary text thinking transcript
+    """.split()
+)
+"""Text that comes in pieces, to be continued. Of a name that is in neither set nobody knows."""
+
 
 class Unclear(ValueError):
     """The pieces can be read in more than one way."""
@@ -40,7 +48,7 @@ def _fold_given(name: str, values: list[Any], fold: Fold) -> Any:
 def grown(name: str, values: list[Any]) -> Any:
     """Fold a member of a delta: text is continued, lists are extended, entries met by index."""
     if all(isinstance(value, str) for value in values):
-        return single(name, values) if name in WHOLE else _text(name, values)
+        return _text(name, values) if name in GROWING else single(name, values)
     if all(isinstance(value, dict) for value in values):
         return gather(values, grown)
     if all(isinstance(value, list) for value in values):
@@ -48,16 +56,16 @@ def grown(name: str, values: list[Any]) -> Any:
     return _last_plain(name, values)
 
 
-def latest(name: str, values: list[Any]) -> Any:
+def extended(name: str, values: list[Any]) -> Any:
     """Fold a member beside a delta: lists are extended, anything else is told anew each time."""
     if all(isinstance(value, dict) for value in values):
-        return gather(values, latest)
+        return gather(values, extended)
     if all(isinstance(value, list) for value in values):
         return [entry for value in values for entry in value]
     return _last_plain(name, values)
 
 
-def last(_name: str, values: list[Any]) -> Any:
+def replaced(_name: str, values: list[Any]) -> Any:
     """Fold a member of a whole chunk: each tells the state so far."""
     return values[-1]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from askonce.dialects import chunks, flaws
 from askonce.dialects.contract import Dialect, Facts, Json
-from askonce.dialects.merge import gather, grown, latest, parts
+from askonce.dialects.merge import extended, gather, grown, parts
 from askonce.dialects.wire import (
     decode_object,
     items,
@@ -158,7 +158,7 @@ def _choice(pieces: list[Json]) -> Json:
     if isinstance(message.get("tool_calls"), list):
         message["tool_calls"] = [_placeless(call) for call in message["tool_calls"]]
     # Perplexity repeats the message so far beside each delta.
-    rest = gather(chunks.rest_of(pieces, "delta", "message"), latest)
+    rest = gather(chunks.rest_of(pieces, "delta", "message"), extended)
     return {"message": message, "finish_reason": finish, **rest}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from askonce.dialects import chunks, flaws
 from askonce.dialects.contract import Dialect, Facts, Json
-from askonce.dialects.merge import gather, latest
+from askonce.dialects.merge import extended, gather
 from askonce.dialects.wire import items, number, said, text, too_deep
 from askonce.frames import Event
 from askonce.model import Reason
@@ -56,7 +56,7 @@ def _whole(stream: Sequence[Event]) -> Json | None:
 def _choice(pieces: list[Json]) -> Json:
     finish = chunks.finish_of(pieces)
     written = "".join(text(piece.get("text")) for piece in pieces)
-    rest = gather(chunks.rest_of(pieces, "text"), latest)
+    rest = gather(chunks.rest_of(pieces, "text"), extended)
     return {"text": written, "finish_reason": finish, **rest}
 
 

@@ -55,6 +55,11 @@ class Address:
     connections: int = CONNECTIONS
     namespace: str = "askonce"
 
+    @property
+    def longest(self) -> float:
+        """Seconds after which a command is given up: two tries, each on a new connection."""
+        return 2 * (self.timeout + self.connect_timeout)
+
     def credentials(self) -> tuple[str | None, str | None]:
         """Return the user's name and password as they are now. Raises OSError without the file."""
         if self.password_file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import redis
@@ -14,11 +16,13 @@ import redis.cluster
 import redis.retry
 import redis.sentinel
 from redis.credentials import CredentialProvider
+from redis.exceptions import RedisClusterException
 
 from askonce.redis.address import Address
 
 # One more try at once, as a pooled connection may be of a server that was restarted. More would
-# make a caller wait for a server that is down.
+# make a caller wait for a server that is down. Sentinels are several: the next one is asked at
+# once, where redis-py would try a dead one ten times, for four seconds.
 _TRIES = 1
 
 
@@ -36,20 +40,55 @@ class _Credentials(CredentialProvider):
         return self.get_credentials()
 
 
+class Crowd:
+    """Threads that want the same done: one does it, and those in line take how it ended as theirs.
+
+    A cluster that is gone costs a timeout for each of its nodes. Without this every thread would
+    wait for all that those before it waited for.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = 0
+        self._failed = False
+
+    def attempt(self, work: Callable[[], object]) -> None:
+        """Have the work done. RedisClusterException if it failed for the one before us."""
+        ended = self._ended
+        with self._lock:
+            if ended == self._ended:
+                self._failed = True
+                try:
+                    work()
+                    self._failed = False
+                finally:
+                    self._ended += 1
+            elif self._failed:
+                raise RedisClusterException("another thread has just failed to connect")
+
+
+def _look_together(nodes: Any) -> None:
+    """Let threads that look for the nodes of a cluster look together."""
+    crowd, look = Crowd(), nodes.initialize
+    nodes.initialize = lambda *given, **named: crowd.attempt(lambda: look(*given, **named))
+
+
 def blocking(address: Address, *, patience: float = 0.0) -> Any:
     """Make a client for threads. `patience` adds seconds to each wait for an answer."""
     options = _options(address, patience)
     options["retry"] = redis.retry.Retry(redis.backoff.NoBackoff(), _TRIES)
     if address.cluster:
         nodes = [redis.cluster.ClusterNode(*host) for host in address.hosts]
-        return redis.cluster.RedisCluster(
-            startup_nodes=nodes, max_connections=address.connections, **options
+        client = redis.cluster.RedisCluster(
+            startup_nodes=nodes, require_full_coverage=False, **options
         )
+        _look_together(client.nodes_manager)
+        return client
     if address.service:
-        found = redis.sentinel.Sentinel(
-            address.hosts, sentinel_kwargs=_sentinel_options(address), **options
-        )
-        return found.master_for(address.service, max_connections=address.connections)
+        named = _sentinel_options(address)
+        named["retry"] = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
+        found = redis.sentinel.Sentinel(address.hosts, sentinel_kwargs=named, **options)
+        return found.master_for(address.service)
     kind: Any = redis.UnixDomainSocketConnection if address.path else redis.Connection
     if address.tls is not None:
         kind = redis.SSLConnection
@@ -66,13 +105,13 @@ def of_loop(address: Address, *, patience: float = 0.0) -> Any:
         if address.tls is not None:
             options["ssl"] = True
         return redis.asyncio.cluster.RedisCluster(
-            startup_nodes=nodes, max_connections=address.connections, **options
+            startup_nodes=nodes, require_full_coverage=False, **options
         )
     if address.service:
-        found = redis.asyncio.sentinel.Sentinel(
-            address.hosts, sentinel_kwargs=_sentinel_options(address), **options
-        )
-        return found.master_for(address.service, max_connections=address.connections)
+        named = _sentinel_options(address)
+        named["retry"] = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
+        found = redis.asyncio.sentinel.Sentinel(address.hosts, sentinel_kwargs=named, **options)
+        return found.master_for(address.service)
     kind: Any = redis.asyncio.Connection
     if address.path:
         kind = redis.asyncio.UnixDomainSocketConnection
@@ -94,6 +133,8 @@ def _options(address: Address, patience: float) -> dict[str, Any]:
         "socket_timeout": address.timeout + patience,
         "socket_connect_timeout": address.connect_timeout,
         "client_name": "askonce",
+        # One for each turn to ask, one for each turn to wait.
+        "max_connections": 2 * address.connections,
     }
     if not address.cluster:
         options["db"] = address.database

@@ -1,8 +1,9 @@
 """A stream told through Redis: what its leader writes, and what its followers read.
 
 It is a Redis stream of one field an entry: `h` the head, then `p` a piece of the answer each, and
-`e` or `x` at the end, whole or lost. It lives while its leader renews it. With a cover, each value
-is sealed for its place in this one stream.
+`e` or `x` at the end, whole or lost. It lives while its leader renews it. Entries are numbered from
+1: the server refuses one that is sent twice, and who follows misses one that was lost in a
+failover. With a cover, each value is sealed for its place in this one stream.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ class Frames:
         self._told = 0
         self._bytes = 0
 
-    def more(self) -> list[tuple[bytes, bytes]]:
-        """Return the fields that were not told yet. The lock must be held."""
+    def more(self) -> list[tuple[int, bytes, bytes]]:
+        """Return what was not told yet: number, letter, value. The lock must be held."""
         tape = self._tape
         if self.over:
             return []
         fields: list[tuple[bytes, bytes]] = []
-        number = self._told
+        first = self._told
         if not self._told:
             fields.append((HEAD, msgspec.json.encode(_Head(self._head.status, self._head.headers))))
         # First whether it is over, then what there is: pieces come before the end.
@@ -74,13 +75,14 @@ class Frames:
         elif ended:
             fields.append((ENDED, b""))
             self.over = True
-        cover = self._cover
-        if cover is None:
-            return fields
         return [
-            (letter, cover.seal(_place(self._token, at, letter), value))
-            for at, (letter, value) in enumerate(fields, start=number)
+            (at + 1, letter, self._sealed(at, letter, value))
+            for at, (letter, value) in enumerate(fields, start=first)
         ]
+
+    def _sealed(self, at: int, letter: bytes, value: bytes) -> bytes:
+        cover = self._cover
+        return value if cover is None else cover.seal(_place(self._token, at, letter), value)
 
 
 class StreamFeed:
@@ -93,7 +95,6 @@ class StreamFeed:
         self._name = name
         self._token = token
         self._cover = cover
-        self._last = b"0"
         self._read_so_far = 0
 
     @classmethod
@@ -132,7 +133,7 @@ class StreamFeed:
 
     async def _read(self) -> list[Any]:
         """Wait for more entries. Raises UpstreamLost when there will be none."""
-        block = ("BLOCK", int(WAIT * 1000), "STREAMS", self._name, self._last)
+        block = "BLOCK", int(WAIT * 1000), "STREAMS", self._name, place(self._read_so_far)
         try:
             while True:
                 found = await self._link.wait(("XREAD", "COUNT", AT_ONCE, *block), WAIT)
@@ -143,15 +144,17 @@ class StreamFeed:
         except StoreError as error:
             raise UpstreamLost(f"the stream cannot be followed any more: {error}") from error
 
-    def _piece(self, place: bytes, fields: Any) -> bytes | None:
+    def _piece(self, at: bytes, fields: Any) -> bytes | None:
         """Read an entry: a piece, or None at the end."""
-        letter, value = self._value(place, fields)
+        letter, value = self._value(at, fields)
         if letter == LOST:
             raise UpstreamLost("the connection of a shared stream was lost")
         return value if letter == PIECE else None
 
-    def _value(self, place: bytes, fields: Any) -> tuple[bytes, bytes]:
-        """Read the letter and the value of the next entry."""
+    def _value(self, at: bytes, fields: Any) -> tuple[bytes, bytes]:
+        """Read the letter and the value of the next entry. UpstreamLost if one is missing."""
+        if at != place(self._read_so_far + 1):
+            raise UpstreamLost("a part of a shared stream was lost")
         letter, value = _pair(fields)
         if self._cover is not None:
             sealed_for = _place(self._token, self._read_so_far, letter)
@@ -159,9 +162,13 @@ class StreamFeed:
             if opened is None:
                 raise UpstreamLost("what was told of a shared stream is damaged or forged")
             value = opened
-        self._last = place
         self._read_so_far += 1
         return letter, value
+
+
+def place(number: int) -> bytes:
+    """Write the number of an entry as the server wants it."""
+    return b"0-%d" % number
 
 
 def _place(token: bytes, number: int, letter: bytes) -> bytes:

@@ -19,12 +19,13 @@ from askonce.blocking import run
 from askonce.colours import Bell, Colour
 from askonce.errors import StoreError
 from askonce.model import Response
-from askonce.redis.feeds import ENDED, LOST, Frames, StreamFeed
+from askonce.redis.feeds import ENDED, LOST, Frames, StreamFeed, place
 from askonce.redis.link import Link, called
 from askonce.redis.names import Names
 from askonce.redis.news import News as Channel
 from askonce.redis.scripts import ACQUIRE, RELEASE, RENEW
 from askonce.redis.sides import Command
+from askonce.stores.breaker import Breaker, Refused
 from askonce.stores.contract import Feed, News, Waiting
 from askonce.tape import Tape
 
@@ -49,10 +50,11 @@ class RedisLeases:
     thread, from the first lease on.
     """
 
-    def __init__(self, link: Link, names: Names, channel: Channel) -> None:
+    def __init__(self, link: Link, names: Names, channel: Channel, breaker: Breaker) -> None:
         self._link = link
         self._names = names
         self._channel = channel
+        self._breaker = breaker
         self._lock = threading.RLock()
         self._tokens: dict[bytes, bytes] = {}
         self._told: dict[bytes, Frames] = {}
@@ -65,19 +67,32 @@ class RedisLeases:
     async def acquire(self, key: bytes) -> bool:
         """Take the lease if nobody holds it. Never waits for its holder."""
         token = os.urandom(16)
-        milliseconds = int(LEASE * 1000)
         self._channel.begin()
-        try:
-            held = await self._link.run(
-                ACQUIRE, [self._names.lease(key)], token, milliseconds, self._names.news, b"w" + key
-            )
-        except StoreError:
+        if not self._breaker.may_ask():
             return True
-        if held is None:
-            with self._lock:
-                self._tokens[key] = token
-            self._begin()
-        return held is None
+        failures = self._breaker.failures
+        try:
+            holder = await self._holder(key, token)
+        except Refused:
+            return True
+        except StoreError as error:
+            self._breaker.failed(error)
+            return True
+        self._breaker.worked(failures)
+        # It may be ours already: when an answer was lost the client asks again.
+        if holder not in (None, token):
+            return False
+        with self._lock:
+            self._tokens[key] = token
+        self._begin()
+        return True
+
+    async def _holder(self, key: bytes, token: bytes) -> bytes | None:
+        """Take the lease if it is free, and tell its holder if it is not."""
+        names, milliseconds = [self._names.lease(key)], int(LEASE * 1000)
+        arguments = token, milliseconds, self._names.news, b"w" + key
+        holder: bytes | None = await self._link.run(ACQUIRE, names, *arguments)
+        return holder
 
     def release(self, key: bytes, *, failed: bool) -> None:
         """Give the lease back, and let all who wait know. Allowed from a finaliser."""
@@ -163,12 +178,12 @@ class RedisLeases:
 
     def _tell_more(self, key: bytes, token: bytes, frames: Frames) -> None:
         with frames.lock:
-            fields = frames.more() if frames.wanted else []
+            told = frames.more() if frames.wanted else []
             over = frames.over
-            if fields:
+            if told:
                 name = self._names.stream(key, token)
-                job: Job = [("XADD", name, "*", field, value) for field, value in fields]
-                ended = fields[-1][0] in (ENDED, LOST)
+                job: Job = [("XADD", name, place(at), letter, it) for at, letter, it in told]
+                ended = told[-1][1] in (ENDED, LOST)
                 alive = READ_ON if ended else LEASE
                 self._jobs.put([*job, ("PEXPIRE", name, int(alive * 1000))])
         if over:
@@ -204,7 +219,7 @@ class RedisLeases:
             with contextlib.suppress(StoreError):
                 if commands:
                     run(self._link.together(commands, [RELEASE, RENEW]))
-            if _LAST in jobs:
+            if any(job is _LAST for job in jobs):
                 return
 
     def _next_job(self, timeout: float) -> Job:

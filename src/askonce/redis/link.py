@@ -10,15 +10,30 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TryAgainError,
+)
 
 from askonce import blocking
 from askonce.errors import StoreError
 from askonce.redis.address import Address
 from askonce.redis.scripts import Script
 from askonce.redis.sides import Command, LoopSide, ThreadSide
+from askonce.stores.breaker import Refused
 
 T = TypeVar("T")
+
+_LOST = (AskError, ClusterDownError, MovedError, TryAgainError)
+"""What a cluster answers while it does not know who serves a slot."""
+
+# Every exception of a client counts as the server's failure: besides its RedisError, redis-py lets
+# RedisClusterException through, KeyError and AttributeError while a cluster changes, and the
+# RuntimeError of a closed loop.
 
 
 class Link:
@@ -40,20 +55,25 @@ class Link:
             return await self._loop_side().call(command)
         except NoScriptError:
             return (await self.together([command], [script]))[0]
-        except (RedisError, OSError) as error:
+        except Exception as error:
             raise self.failed(error) from error
 
-    async def together(self, commands: list[Command], scripts: Sequence[Script] = ()) -> list[Any]:
-        """Send commands in one round trip. A server that lost one of `scripts` is told it again."""
+    async def together(
+        self, commands: list[Command], scripts: Sequence[Script] = (), *, patience: float = 0.0
+    ) -> list[Any]:
+        """Send commands in one round trip. A server that lost one of `scripts` is told it again.
+
+        `patience` adds seconds to the wait for the answers.
+        """
         try:
-            answers = await self._send(commands)
+            answers = await self._send(commands, patience)
             lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if lost:
                 texts = {script.digest: script.text for script in scripts}
                 whole = [("EVAL", texts[commands[at][1]], *commands[at][2:]) for at in lost]
-                for at, answer in zip(lost, await self._send(whole), strict=True):
+                for at, answer in zip(lost, await self._send(whole, patience), strict=True):
                     answers[at] = answer
-        except (RedisError, OSError) as error:
+        except Exception as error:
             raise self.failed(error) from error
         for answer in answers:
             if isinstance(answer, Exception):
@@ -64,14 +84,21 @@ class Link:
         """Send a command that lets the server wait so long before it answers."""
         try:
             if blocking.is_running():
-                return self._side().client(seconds).execute_command(*command)
-            return await self._loop_side().client(seconds).execute_command(*command)
-        except (RedisError, OSError) as error:
+                return self._side().wait(command, seconds)
+            return await self._loop_side().wait(command, seconds)
+        except Exception as error:
             raise self.failed(error) from error
 
-    async def in_thread(self, work: Callable[[Any], T]) -> T:
+    async def in_thread(self, work: Callable[[Any], T], *, patience: float = 0.0) -> T:
         """Do some work with the client for threads; away from the loop if there is one."""
-        return await self.off_loop(lambda: self._guarded(work))
+
+        def guarded() -> T:
+            try:
+                return self._side().work(work, patience)
+            except Exception as error:
+                raise self.failed(error) from error
+
+        return await self.off_loop(guarded)
 
     async def off_loop(self, work: Callable[[], T]) -> T:
         """Do some work that may hold its thread for a while."""
@@ -79,7 +106,11 @@ class Link:
 
     def failed(self, error: Exception) -> StoreError:
         """Say what failed, and where."""
-        return StoreError(f"{self.address.shown}: {str(error) or type(error).__name__}")
+        if isinstance(error, StoreError):
+            return error
+        answered = isinstance(error, ResponseError) and not isinstance(error, _LOST)
+        kind = Refused if answered else StoreError
+        return kind(f"{self.address.shown}: {str(error) or type(error).__name__}")
 
     def check_open(self) -> None:
         """Raise StoreError if this link is closed."""
@@ -98,16 +129,10 @@ class Link:
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(side.close(), loop)
 
-    def _guarded(self, work: Callable[[Any], T]) -> T:
-        try:
-            return work(self._side().client())
-        except (RedisError, OSError) as error:
-            raise self.failed(error) from error
-
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
         if blocking.is_running():
-            return self._side().send(commands)
-        return await self._loop_side().send(commands)
+            return self._side().send(commands, patience)
+        return await self._loop_side().send(commands, patience)
 
     def _side(self) -> ThreadSide:
         self.check_open()

@@ -13,9 +13,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from redis.exceptions import RedisError
-
-from askonce.errors import StoreError
 from askonce.keys import LENGTH
 from askonce.redis import clients
 from askonce.redis.address import Address
@@ -74,7 +71,8 @@ class News:
 
     def _listen(self) -> None:
         while not self._over.is_set():
-            with contextlib.suppress(RedisError, OSError, StoreError):
+            # Whatever the client raises, as in `Link`: who listens must never stop to.
+            with contextlib.suppress(Exception):
                 self._listen_once()
             self._over.wait(AGAIN)
 

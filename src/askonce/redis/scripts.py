@@ -36,9 +36,16 @@ local found = {}
 for i = 2, #KEYS do
   local value = redis.call('GET', KEYS[i])
   if value and value:sub(1, 4) ~= '\\4\\0\\0\\0' then
-    local size, at = struct.unpack('<I4', value)
-    while at <= size do
-      local length = struct.unpack('<I2', value:sub(at, at + 1))
+    local size, at = 0, 5
+    if #value >= 4 then
+      size = struct.unpack('<I4', value)
+    end
+    -- What we have not written is absent.
+    if size < 4 or size > #value then
+      value = false
+    end
+    while value and at <= size do
+      local length = struct.unpack('<I2', value:sub(at, at + 1) .. '\\0')
       local name = value:sub(at + 2, at + 1 + length)
       local version = value:sub(at + 2 + length, at + 18 + length)
       at = at + 19 + length

@@ -1,24 +1,28 @@
 """The two kinds of connections: one side for threads, one for the tasks of each loop.
 
 A client of redis-py raises when all of its connections are in use; a side lets callers wait for
-their turn instead.
+their turn instead, unless the server fails those before them. Calls that wait for news have turns
+of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from askonce.errors import StoreError
 from askonce.redis import clients
 from askonce.redis.address import Address
 
 Command: TypeAlias = tuple[Any, ...]
+T = TypeVar("T")
+
+PATIENCE = 1.0
+"""Seconds to wait for a turn while the server answers those before."""
 
 
 class ThreadSide:
@@ -26,61 +30,82 @@ class ThreadSide:
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._lock = threading.Lock()
-        # A queue of turns is ten times as fast as a semaphore, which is written in Python.
-        self._turns: SimpleQueue[None] = SimpleQueue()
-        for _ in range(address.connections):
-            self._turns.put(None)
+        self._making: dict[float, clients.Crowd] = {}
+        self._turns = _queue(address.connections)
+        self._waits = _queue(address.connections)
+        self._failures = 0
         self._clients: dict[float, Any] = {}
-
-    def client(self, patience: float = 0.0) -> Any:
-        """Return a client that waits so many seconds longer for its answers."""
-        client = self._clients.get(patience)
-        if client is None:
-            with self._lock:
-                client = self._clients.get(patience)
-                if client is None:
-                    client = clients.blocking(self._address, patience=patience)
-                    self._clients[patience] = client
-        return client
 
     def call(self, command: Command) -> Any:
         """Send one command."""
-        client = self.client()
-        self._take_turn()
-        try:
-            return client.execute_command(*command)
-        finally:
-            self._turns.put(None)
+        return self.work(lambda client: client.execute_command(*command))
 
-    def send(self, commands: Sequence[Command]) -> list[Any]:
+    def send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
         """Send commands in one round trip. Errors of single commands are among the answers."""
-        client = self.client()
-        self._take_turn()
-        try:
+
+        def together(client: Any) -> list[Any]:
             if len(commands) == 1:
                 return [client.execute_command(*commands[0])]
             with client.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
                 answers: list[Any] = pipeline.execute(raise_on_error=False)
+            return answers
+
+        try:
+            return self.work(together, patience)
         except NoScriptError as error:
             return [error]
-        else:
-            return answers
+
+    def work(self, do: Callable[[Any], T], patience: float = 0.0) -> T:
+        """Do some work with a client that waits so many seconds longer for each answer."""
+        self._take_turn()
+        try:
+            return do(self._client(patience))
+        except ResponseError:
+            raise
+        except Exception:
+            self._failures += 1
+            raise
         finally:
             self._turns.put(None)
 
-    def _take_turn(self) -> None:
+    def wait(self, command: Command, seconds: float) -> Any:
+        """Send a command that lets the server wait so long before it answers."""
+        # Each of those before us waits no longer than it said.
+        self._waits.get()
         try:
-            self._turns.get(timeout=self._address.timeout)
-        except Empty as error:
-            raise StoreError(f"{self._address.shown}: all connections are in use") from error
+            return self._client(seconds).execute_command(*command)
+        finally:
+            self._waits.put(None)
+
+    def _take_turn(self) -> None:
+        failures = self._failures
+        try:
+            self._turns.get_nowait()
+        except Empty:
+            try:
+                self._turns.get(timeout=PATIENCE)
+            except Empty as error:
+                raise _in_use(self._address) from error
+        if failures != self._failures:
+            self._turns.put(None)
+            raise _failed_before(self._address)
+
+    def _client(self, patience: float) -> Any:
+        if patience not in self._clients:
+            # A client of a cluster looks for its nodes at once.
+            crowd = self._making.setdefault(patience, clients.Crowd())
+            crowd.attempt(lambda: self._make(patience))
+        return self._clients[patience]
+
+    def _make(self, patience: float) -> None:
+        if patience not in self._clients:
+            self._clients[patience] = clients.blocking(self._address, patience=patience)
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            made, self._clients = self._clients, {}
+        made, self._clients = self._clients, {}
         for client in made.values():
             clients.close(client)
 
@@ -91,38 +116,75 @@ class LoopSide:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._turns = asyncio.Semaphore(address.connections)
+        self._waits = asyncio.Semaphore(address.connections)
+        self._failures = 0
         self._clients: dict[float, Any] = {}
 
-    def client(self, patience: float = 0.0) -> Any:
-        """Return a client that waits so many seconds longer for its answers."""
+    async def call(self, command: Command) -> Any:
+        """Send one command."""
+        return await self._work(lambda client: client.execute_command(*command))
+
+    async def send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
+        """Send commands in one round trip. Errors of single commands are among the answers."""
+
+        async def together(client: Any) -> list[Any]:
+            if len(commands) == 1:
+                return [await client.execute_command(*commands[0])]
+            pipeline = client.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            return answers
+
+        try:
+            return await self._work(together, patience)
+        except NoScriptError as error:
+            return [error]
+
+    async def _work(self, do: Callable[[Any], Awaitable[T]], patience: float = 0.0) -> T:
+        failures = self._failures
+        async with self._turns:
+            if failures != self._failures:
+                raise _failed_before(self._address)
+            try:
+                # A cluster is looked for by one task after another: this ends their waiting.
+                async with asyncio.timeout(self._address.longest + patience):
+                    return await do(self._client(patience))
+            except ResponseError:
+                raise
+            except Exception:
+                self._failures += 1
+                raise
+
+    async def wait(self, command: Command, seconds: float) -> Any:
+        """Send a command that lets the server wait so long before it answers."""
+        async with self._waits:
+            return await self._client(seconds).execute_command(*command)
+
+    def _client(self, patience: float) -> Any:
         client = self._clients.get(patience)
         if client is None:
             client = self._clients[patience] = clients.of_loop(self._address, patience=patience)
         return client
-
-    async def call(self, command: Command) -> Any:
-        """Send one command."""
-        client = self.client()
-        async with self._turns:
-            return await client.execute_command(*command)
-
-    async def send(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one round trip. Errors of single commands are among the answers."""
-        client = self.client()
-        async with self._turns:
-            try:
-                if len(commands) == 1:
-                    return [await client.execute_command(*commands[0])]
-                pipeline = client.pipeline(transaction=False)
-                for command in commands:
-                    pipeline.execute_command(*command)
-                answers: list[Any] = await pipeline.execute(raise_on_error=False)
-            except NoScriptError as error:
-                return [error]
-            return answers
 
     async def close(self) -> None:
         """Close all connections."""
         made, self._clients = self._clients, {}
         for client in made.values():
             await clients.aclose(client)
+
+
+def _queue(turns: int) -> SimpleQueue[None]:
+    # A queue of turns is ten times as fast as a semaphore, which is written in Python.
+    queue: SimpleQueue[None] = SimpleQueue()
+    for _ in range(turns):
+        queue.put(None)
+    return queue
+
+
+def _in_use(address: Address) -> StoreError:
+    return StoreError(f"{address.shown}: all connections are in use")
+
+
+def _failed_before(address: Address) -> StoreError:
+    return StoreError(f"{address.shown}: it failed those who asked before")

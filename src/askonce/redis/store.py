@@ -25,6 +25,7 @@ from askonce.redis.news import News
 from askonce.redis.scripts import FORGET, LOOK
 from askonce.redis.sides import Command
 from askonce.stores import forks
+from askonce.stores.breaker import Breaker
 from askonce.stores.contract import Found
 
 KEPT_AFTER = 3600.0
@@ -35,6 +36,12 @@ MOST_TAGS = 100_000
 
 CONFIRMED = 0.1
 """Seconds to wait until a replica has an invalidation too."""
+
+AT_ONCE = 1000
+"""Keys forgotten by one script: Lua's stack ends at 8,000."""
+
+LARGE, PATIENCE = 2**20, 1.0
+"""From so many bytes on a put may take so many seconds longer: a slow network is not a dead one."""
 
 _SIZE = Struct("<I")
 _NAME = Struct("<H")
@@ -56,7 +63,9 @@ class Redis:
         self._link = Link(self._address)
         self._names = Names(self._address)
         self._news = News(self._address, self._names)
-        self.leases = RedisLeases(self._link, self._names, self._news)
+        self.breaker = Breaker(time.monotonic)
+        """What the store above us asks before it asks us; leases ask it too."""
+        self.leases = RedisLeases(self._link, self._names, self._news, self.breaker)
         self._listing: list[bytes] | None = None
         self._listed_to: bytes | None = None
         forks.watch(self)
@@ -107,7 +116,8 @@ class Redis:
         except (ValueError, OverflowError) as error:
             raise StoreError(f"this cannot be stored: {error}") from error
         if commands:
-            await self._link.together(commands)
+            is_large = sum(len(command[2]) for command in commands) >= LARGE
+            await self._link.together(commands, patience=PATIENCE if is_large else 0.0)
         else:
             self._link.check_open()
 
@@ -116,9 +126,11 @@ class Redis:
         self._listing = None
         commands: list[Command] = []
         for members in self._buckets(dict.fromkeys(keys)).values():
-            names = [self._names.entry(key) for key in members]
-            news = self._names.news, b"".join((b"d", *members))
-            commands.append(called(FORGET, names, *news))
+            for first in range(0, len(members), AT_ONCE):
+                some = members[first : first + AT_ONCE]
+                names = [self._names.entry(key) for key in some]
+                news = self._names.news, b"".join((b"d", *some))
+                commands.append(called(FORGET, names, *news))
         if not commands:
             self._link.check_open()
         return sum(await self._link.together(commands, [FORGET])) if commands else 0
@@ -129,7 +141,7 @@ class Redis:
         Where there are replicas, one of them has it before this returns.
         """
         self._listing = None
-        await self._link.in_thread(lambda client: self._invalidate(client, tag))
+        await self._link.in_thread(lambda client: self._invalidate(client, tag), patience=CONFIRMED)
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries that are alive in order of their keys, at most `limit` behind `after`.
@@ -203,26 +215,39 @@ class Redis:
             for bucket in self._names.buckets:
                 pipeline.execute_command("HDEL", self._names.tags(bucket), name)
             pipeline.execute()
-        for node in self._primaries(client):
-            self._confirm(node)
+        for node, bucket in self._owners(client):
+            self._confirm(node, bucket, name)
 
-    def _confirm(self, node: Any) -> None:
+    def _confirm(self, node: Any, bucket: int, name: bytes) -> None:
         """Wait until a replica has all that was written, if there is one.
 
-        https://redis.io/docs/latest/commands/wait/: it counts from the last command of its own
-        connection, which is why it is sent behind another.
+        https://redis.io/docs/latest/commands/wait/: it waits for what its own connection wrote
+        last. So something must be written there, and change something, behind all that matters.
         """
         if not node.info("replication").get("connected_slaves"):
             return
+        tags = self._names.tags(bucket)
         with node.pipeline(transaction=False) as pipeline:
-            pipeline.execute_command("ECHO", b"")
+            pipeline.execute_command("HSET", tags, name, bytes((bucket,)) + os.urandom(16))
+            pipeline.execute_command("HDEL", tags, name)
             pipeline.execute_command("WAIT", 1, int(CONFIRMED * 1000))
-            confirmed = pipeline.execute()[1]
+            confirmed = pipeline.execute()[-1]
         if not confirmed:
             raise StoreError(
                 f"{self._address.shown}: no replica has confirmed the invalidation, so a failover "
                 "could undo it; invalidate again"
             )
+
+    def _owners(self, client: Any) -> list[tuple[Any, int]]:
+        """Return each node that has a bucket, and one that it has."""
+        if not self._address.cluster:
+            return [(client, 0)]
+        found = [
+            (client.get_node_from_key(self._names.tags(bucket)), bucket)
+            for bucket in self._names.buckets
+        ]
+        one_each = {node.name: (node, bucket) for node, bucket in found}
+        return [(client.get_redis_connection(node), bucket) for node, bucket in one_each.values()]
 
     def _primaries(self, client: Any) -> list[Any]:
         if not self._address.cluster:

@@ -27,17 +27,24 @@ _SHAPES = (
 )
 
 
-def open_store(url: str | None, *, memory: str | int = "64MB", disk: str | int = "1GB") -> Store:
+def open_store(
+    url: str | None,
+    *,
+    memory: str | int = "64MB",
+    disk: str | int = "1GB",
+    strict: bool = False,
+) -> Store:
     """Open the store of a URL; nothing on disk is touched before its first use.
 
     `memory://` is memory alone; `sqlite:///relative.db` and `sqlite:////absolute.db` are memory
     over a file; `redis://host` and its kin (`valkey`, `rediss`, `unix`, `redis+cluster`,
     `redis+sentinel`) are memory over Redis or Valkey; an empty URL is memory over a file in the
     user's cache folder. `memory` and `disk` bound the tiers of this machine in bytes. Where a file
-    can never work, memory serves alone after one warning.
+    can never work, memory serves alone after one warning. With `strict` every failure of what is
+    under the memory is a StoreError.
     """
     if not url:
-        return _over_file(_default_path(), memory, disk)
+        return _over_file(_default_path(), memory, disk, strict=strict)
     scheme, mark, rest = url.partition("://")
     if not mark or scheme not in SCHEMES:
         near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1)
@@ -45,25 +52,25 @@ def open_store(url: str | None, *, memory: str | int = "64MB", disk: str | int =
         plain = re.sub(r"//[^/]*@", "//", url)  # a password may stand there
         raise ConfigError(f"{plain!r} is not the URL of a store{hint} Use {_SHAPES}")
     if scheme in REDIS:
-        return _over_redis(url, memory)
+        return _over_redis(url, memory, strict=strict)
     if scheme == "memory":
         if rest:
             raise ConfigError(f"{url!r}: memory has no path, so write 'memory://'")
         return Memory(memory)
     if not rest.startswith("/") or rest == "/":
         raise ConfigError(f"{url!r} names no file: use {_SHAPES}")
-    return _over_file(Path(rest[1:]), memory, disk)
+    return _over_file(Path(rest[1:]), memory, disk, strict=strict)
 
 
-def _over_file(path: Path, memory: str | int, disk: str | int) -> Store:
+def _over_file(path: Path, memory: str | int, disk: str | int, *, strict: bool) -> Store:
     # sqlite3 and what belongs to it are not imported for a cache in memory.
     from askonce.stores.sqlite import SQLite
     from askonce.stores.tiered import Tiered
 
-    return Tiered(Memory(memory), SQLite(path, limit=disk))
+    return Tiered(Memory(memory), SQLite(path, limit=disk), strict=strict)
 
 
-def _over_redis(url: str, memory: str | int) -> Store:
+def _over_redis(url: str, memory: str | int, *, strict: bool) -> Store:
     try:
         from askonce.redis.store import Redis
     except ImportError as missing:
@@ -72,7 +79,7 @@ def _over_redis(url: str, memory: str | int) -> Store:
         ) from missing
     from askonce.stores.tiered import Tiered
 
-    return Tiered(Memory(memory), Redis(url))
+    return Tiered(Memory(memory), Redis(url), strict=strict)
 
 
 def _default_path() -> Path:

@@ -17,7 +17,7 @@ from collections.abc import (
 )
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -34,6 +34,18 @@ class Found(Struct, frozen=True, gc=False):
 
     entries: tuple[Entry | None, ...]
     versions: Versions = {}
+
+
+StoreState: TypeAlias = Literal["working", "refusing", "failing", "alone"]
+"""`refusing`: it answers, but keeps nothing new (it is full, or may not). `failing`: it cannot be
+asked, and is tried once a second. `alone`: memory took its place for good."""
+
+
+class Health(Struct, frozen=True, gc=False):
+    """How a store does, and how often it began to fail or to refuse."""
+
+    state: StoreState = "working"
+    failures: int = 0
 
 
 class Store(Protocol):

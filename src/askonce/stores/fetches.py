@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from askonce import blocking
 from askonce.colours import TASKS, THREADS, Bell
 from askonce.model import Entry
+from askonce.stores import forks
 
 PATIENCE = 1.0
 """Seconds to wait for somebody else's look before making one's own."""
@@ -36,6 +37,15 @@ class Fetches:
 
     def __init__(self) -> None:
         self._under_way: dict[bytes, _Fetch] = {}
+        forks.watch(self)
+
+    def before_fork(self) -> None:
+        """Nothing need come to rest."""
+
+    def after_fork(self, *, child: bool) -> None:
+        """Forget the looks of the parent's threads: in the child nobody finishes them."""
+        if child:
+            self._under_way = {}
 
     async def one(
         self, key: bytes, drops: int, fetch: Callable[[], Awaitable[Entry | None]]
@@ -54,7 +64,7 @@ class Fetches:
             mine.entry, mine.shared = entry, entry is None or not entry.tags
             return entry
         finally:
-            del self._under_way[key]
+            self._under_way.pop(key, None)
             mine.is_over = True
             mine.bell.ring()
 

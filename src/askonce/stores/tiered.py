@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from askonce.errors import StoreError
 from askonce.model import NOTHING, Entry
-from askonce.stores.breaker import Breaker
-from askonce.stores.contract import Found, Leases, Store, Watched
+from askonce.stores.breaker import REFUSING, Breaker, Refused
+from askonce.stores.contract import Found, Health, Leases, Store, Watched
 from askonce.stores.fetches import Fetches
 from askonce.stores.memory import Memory
 from askonce.stores.places import Unsuitable
@@ -31,19 +31,28 @@ class Tiered:
     another process puts in place of an entry is seen when near lets go of the older one.
 
     While far fails, near serves what it has, new answers without tags are kept in near, and far is
-    tried again once a second. If far can never work where it is (a network file system, a folder
-    that cannot be written) near takes its place, after one warning.
+    tried again once a second. Far may take nothing new and still be read. If it can never work
+    where it is (a network file system, a folder that cannot be written) near takes its place, after
+    one warning. With `strict`, what far cannot do is a StoreError instead.
     """
 
     def __init__(
-        self, near: Memory, far: Store, clock: Callable[[], float] = time.monotonic
+        self,
+        near: Memory,
+        far: Store,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        strict: bool = False,
     ) -> None:
         self.blocking = far.blocking
         self.leases: Leases | None = getattr(far, "leases", None)
         self._near = near
         self._far = far
         self._clock = clock
-        self._breaker = Breaker(clock)
+        self._strict = strict
+        # A far store with leases asks the same breaker, so that none waits where others failed.
+        self._reads: Breaker = getattr(far, "breaker", None) or Breaker(clock)
+        self._writes = Breaker(clock, self._reads.warnings, REFUSING)
         self._fetches = Fetches()
         self._worked = False
         self._alone = False
@@ -52,10 +61,20 @@ class Tiered:
         if isinstance(far, Watched):
             far.watch(self._forgotten)
 
+    @property
+    def health(self) -> Health:
+        """How far does."""
+        openings = self._reads.openings + self._writes.openings
+        if self._alone:
+            return Health("alone", openings)
+        if self._reads.is_open:
+            return Health("failing", openings)
+        return Health("refusing" if self._writes.is_open else "working", openings)
+
     async def get(self, keys: Sequence[bytes], tags: Collection[str] = ()) -> Found:
         """Look up entries that are alive, and the version of each tag, made now if it has none.
 
-        StoreError only if tags are asked for and far cannot tell them.
+        StoreError only if tags are asked for and far cannot tell them, or if strict.
         """
         self._near.check_open()
         drops = await self._follow()
@@ -71,7 +90,7 @@ class Tiered:
         except StoreError:
             if self._alone:
                 return await self._near.get(keys, tags)
-            if tags:
+            if tags or self._strict:
                 raise
             return Found(tuple(held), NOTHING)
         fetched = {k: e for k, e in zip(missing, found.entries, strict=True) if e is not None}
@@ -91,13 +110,18 @@ class Tiered:
     async def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep entries, all or none, in place of what their keys held.
 
-        StoreError if far failed; near keeps those without tags all the same.
+        StoreError if far failed, or rests and near cannot keep all; near keeps those without tags
+        all the same.
         """
         self._near.check_open()
         drops = await self._follow()
+        # Far may take nothing new and still be read; one that cannot be read is not written to.
+        breaker = self._reads if self._reads.is_open else self._writes
         try:
-            if self._breaker.may_ask():
-                await self._unless_alone(lambda: self._far.put(entries), None)
+            if breaker.may_ask():
+                await self._unless_alone(lambda: self._far.put(entries), None, breaker)
+            elif self._strict or any(entry.tags for entry in entries.values()):
+                raise _resting()
         finally:
             if self._alone:
                 self._near.keep(entries, drops)
@@ -154,35 +178,44 @@ class Tiered:
 
     async def _ask(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask far, unless it failed a moment ago."""
-        if not self._breaker.may_ask():
-            resting = StoreError("the store failed a moment ago, and is not asked again yet")
-            resting.told = True
-            raise resting
-        return await self._try(ask)
+        if not self._reads.may_ask():
+            raise _resting()
+        return await self._try(ask, self._reads)
 
-    async def _unless_alone(self, ask: Callable[[], Awaitable[T]], otherwise: T) -> T:
+    async def _unless_alone(
+        self, ask: Callable[[], Awaitable[T]], otherwise: T, breaker: Breaker | None = None
+    ) -> T:
         """Ask far, unless it can never work."""
         self._near.check_open()
         try:
-            return otherwise if self._alone else await self._try(ask)
+            return otherwise if self._alone else await self._try(ask, breaker or self._reads)
         except StoreError:
             if not self._alone:
                 raise
             return otherwise
 
-    async def _try(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _try(self, ask: Callable[[], Awaitable[T]], breaker: Breaker) -> T:
+        failures = breaker.failures
         try:
             answer = await ask()
         except StoreError as error:
-            if isinstance(error, Unsuitable) and not self._worked:
+            if isinstance(error, Unsuitable) and not (self._worked or self._strict):
                 self._alone = True
                 logging.getLogger("askonce").warning("answers are kept in memory only: %s", error)
+            elif isinstance(error, Refused):
+                self._writes.failed(error)
             else:
-                self._breaker.failed(error)
+                breaker.failed(error)
             raise
         self._worked = True
-        self._breaker.worked()
+        breaker.worked(failures)
         return answer
+
+
+def _resting() -> StoreError:
+    error = StoreError("the store failed a moment ago, and is not asked again yet")
+    error.told = True
+    return error
 
 
 def _untagged(entries: Mapping[bytes, Entry]) -> Mapping[bytes, Entry]:

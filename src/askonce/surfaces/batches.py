@@ -70,6 +70,8 @@ class Batch:
         self._exchange = exchange
         self._answers: dict[bytes, Json] = {}
         self._found: list[Outcome] = []
+        self._counted: Json = {}
+        """The usage of the upstream's own answer, when there is one."""
         self.tickets: dict[bytes, Ticket] = {}
 
     async def begin(self, colour: Colour) -> None:
@@ -108,9 +110,10 @@ class Batch:
         head = exchange.head(response)
         whole = _read(response.content)
         parts = whole and self._batching.divide(whole, [part.body for part in missing])
-        if not parts:
+        if not whole or not parts:
             self.failed(None)
             return False
+        self._counted = {name: whole[name] for name in ("usage",) if name in whole}
         for plan, part in zip(missing, parts, strict=True):
             ticket = self.tickets[plan.key]
             if exchange.journey is not None:
@@ -137,6 +140,9 @@ class Batch:
         """Return the answers of all inputs, in order, as one response."""
         exchange = self._exchange
         joined = self._batching.join([self._answers[part.key] for part in exchange.plan.parts])
+        if not self._found:
+            # Nothing was known: what the provider counts is not only tokens of these inputs.
+            joined |= self._counted
         exchange.note(self._outcome(None))
         status = "hit" if response is None else f"fwd=partial; stored={len(self.tickets)}"
         headers = [] if response is None else list(exchange.head(response).headers)

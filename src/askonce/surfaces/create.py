@@ -99,14 +99,8 @@ def _blocking(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
     @functools.wraps(original)
     def create(*arguments: Any, **named: Any) -> Any:
         alias = None if arguments else fast.alias(named)
-        if alias is not None:
-            recalled = run(fast.recall(alias))
-            if recalled is not None:
-                known = fast.known(recalled)
-                if known is None and (make := fast.making(recalled)) is not None:
-                    known = fast.keep(recalled, make())
-                if known is not None:
-                    return known
+        if alias is not None and (known := run(fast.find(alias))) is not None:
+            return known
         token = pending.set(fast.pending(alias))
         try:
             return original(*arguments, **named)
@@ -120,14 +114,8 @@ def _async(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
     @functools.wraps(original)
     async def create(*arguments: Any, **named: Any) -> Any:
         alias = None if arguments else fast.alias(named)
-        if alias is not None:
-            recalled = await fast.recall(alias)
-            if recalled is not None:
-                known = fast.known(recalled)
-                if known is None and (make := fast.making(recalled)) is not None:
-                    known = fast.keep(recalled, await make())
-                if known is not None:
-                    return known
+        if alias is not None and (known := await fast.find(alias)) is not None:
+            return known
         token = pending.set(fast.pending(alias))
         try:
             return await original(*arguments, **named)
@@ -192,8 +180,10 @@ class Fast:
 
     def _unlabelled(self, named: dict[str, Any]) -> bool:
         """Say whether a call has no labels of its own, which its answer would have to repeat."""
+        extra = named.get("extra_body")
+        given = {**named, **extra} if isinstance(extra, dict) else named
         return not any(
-            named.get(name) and not isinstance(named[name], self._left_out) for name in _LABELS
+            given.get(name) and not isinstance(given[name], self._left_out) for name in _LABELS
         )
 
     def pending(self, alias: bytes | None) -> Pending | None:
@@ -236,23 +226,39 @@ class Fast:
                 [[name.decode("latin-1"), value.decode("latin-1")] for name, value in headers],
                 [{name: repr(value) for name, value in table.items()} for table in tables],
                 # What these tables say decides too: which calls are cached, and for which model.
-                [models.without_temperature, models.live, dict(models.stands_for)],
+                [models.without_temperature, models.temperature_at_rest, models.live],
+                dict(models.stands_for),
             ]
         ).hex()
 
-    async def recall(self, alias: bytes) -> Recalled | None:
-        """Find the entry that the alias leads to."""
-        return await self._session.engine.recall(alias, self._session.options(self._options))
-
-    def known(self, recalled: Recalled) -> Any:
-        """Clone the object that was built from this entry before; None if none was."""
-        prototype = self._prototypes.get(recalled)
-        if prototype is None:
+    async def find(self, alias: bytes) -> Any:
+        """Return the object of the entry that the alias leads to; None if there is none."""
+        options = self._session.options(self._options)
+        recalled = await self._session.engine.recall(alias, options)
+        if recalled is None:
             return None
-        self._session.note(self._session.engine.outcome_of(recalled.key, recalled.entry))
-        return clone(prototype)
+        built = self._prototypes.get(recalled)
+        known = await self._build(recalled) if built is None else clone(built)
+        if known is not None:
+            self._session.note(self._session.engine.outcome_of(recalled.key, recalled.entry))
+        return known
 
-    def making(self, recalled: Recalled) -> Callable[[], Any] | None:
+    async def _build(self, recalled: Recalled) -> Any:
+        """Have the SDK build the object of an entry, and keep it; None where that cannot be."""
+        make = self._making(recalled)
+        if make is None:
+            return None
+        built = make()
+        if inspect.isawaitable(built):
+            built = await built
+        try:
+            twin = clone(built)
+        except UnclonableError:
+            return None
+        self._prototypes.put(recalled, built)
+        return twin
+
+    def _making(self, recalled: Recalled) -> Callable[[], Any] | None:
         """Return what makes the SDK build its object from this entry, if the entry holds it."""
         response = replay.render(self._dialect, recalled.entry.response, Facts(stream=False))
         if response is None:
@@ -275,16 +281,6 @@ class Fast:
             stream=False,
             stream_cls=None,
         )
-
-    def keep(self, recalled: Recalled, built: Any) -> Any:
-        """Keep what the SDK built for cloning, and return a clone; None if that is not possible."""
-        try:
-            twin = clone(built)
-        except UnclonableError:
-            return None
-        self._prototypes.put(recalled, built)
-        self._session.note(self._session.engine.outcome_of(recalled.key, recalled.entry))
-        return twin
 
 
 def _azure(client: Any) -> tuple[str, str]:

@@ -95,14 +95,18 @@ class Exchange:
 
     def outgoing(self, ticket: Ticket) -> Any:
         """Return the request to send: the caller's own, or one that also asks for usage."""
-        url, body = self.request.url, None
-        if _knows_stream_options(url.params.get("api-version", "")):
-            body = self.engine.asking_usage(ticket.plan, url.host, self.request.content)
-        if body is None:
-            # What this upstream says unasked, it says to its caller too.
-            self._facts = replace(self.plan.facts, usage_asked=True)
-            return self.request
-        return self.asking(body)
+        body = self.engine.asking_usage(ticket.plan, self.request.content)
+        return self._as_it_is() if body is None else self.asking(body)
+
+    def instead(self, sent: Any, response: Any) -> Any | None:
+        """Return the caller's own request, where one that also asks for usage was refused."""
+        was_refused = response.status_code in (400, 422)
+        return self._as_it_is() if was_refused and sent is not self.request else None
+
+    def _as_it_is(self) -> Any:
+        # What this upstream says unasked, it says to its caller too.
+        self._facts = replace(self.plan.facts, usage_asked=True)
+        return self.request
 
     def asking(self, body: bytes) -> Any:
         """Return the caller's request with another body."""
@@ -207,12 +211,6 @@ class Exchange:
             self.session.note(outcome)
         else:
             self.journey.outcome = outcome
-
-
-def _knows_stream_options(version: str) -> bool:
-    # Azure's dated versions before this one refuse the field:
-    # https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
-    return not version[:1].isdigit() or version[:10] >= "2024-10-21"
 
 
 def is_stream(response: Any) -> bool:

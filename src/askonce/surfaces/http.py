@@ -58,7 +58,11 @@ class CachingTransport:
             return exchange.replay(turn)
         try:
             with exchange.upstream():
-                response = self.inner.handle_request(exchange.outgoing(turn))
+                sent = exchange.outgoing(turn)
+                response = self.inner.handle_request(sent)
+                if (own := exchange.instead(sent, response)) is not None:
+                    response.close()
+                    response = self.inner.handle_request(own)
             if not 200 <= response.status_code < 300:
                 return exchange.passed(turn, response)
             if is_stream(response):
@@ -82,7 +86,11 @@ class CachingTransport:
             return exchange.replay(turn)
         try:
             with exchange.upstream():
-                response = await self.inner.handle_async_request(exchange.outgoing(turn))
+                sent = exchange.outgoing(turn)
+                response = await self.inner.handle_async_request(sent)
+                if (own := exchange.instead(sent, response)) is not None:
+                    await response.aclose()
+                    response = await self.inner.handle_async_request(own)
             if not 200 <= response.status_code < 300:
                 return exchange.passed(turn, response)
             if is_stream(response):

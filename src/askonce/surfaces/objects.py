@@ -7,6 +7,9 @@ from typing import Any
 
 import orjson
 
+from askonce import keys
+from askonce.errors import Ambiguous
+
 # Only these are built from a name in an entry: classes that do nothing but hold fields.
 _KNOWN = ("openai.types.", "anthropic.types.")
 
@@ -14,14 +17,15 @@ _KNOWN = ("openai.types.", "anthropic.types.")
 def write(response: Any) -> bytes:
     """Write a response. Raises TypeError for what is neither JSON nor an SDK object."""
     kind = type(response)
-    if kind.__module__.startswith(_KNOWN) and hasattr(response, "to_dict"):
+    if _class(kind.__module__, kind.__qualname__) is kind:
         value = response.to_dict(mode="json")
         return _dump({"value": value, "module": kind.__module__, "class": kind.__qualname__})
     try:
+        keys.value_key("response", {"value": response})  # only to refuse what is not JSON
         return _dump({"value": response})
-    except TypeError as error:
+    except (Ambiguous, TypeError) as error:
         raise TypeError(
-            f"a {kind.__qualname__} cannot be kept: put JSON or an OpenAI or Anthropic object"
+            f"this {kind.__qualname__} cannot be kept: put JSON or an OpenAI or Anthropic object"
         ) from error
 
 
@@ -37,10 +41,16 @@ def read(body: bytes) -> Any:
     module = stored.get("module")
     if module is None:
         return stored["value"]
+    kind = _class(module, stored["class"])
+    return None if kind is None else kind.construct(**stored["value"])
+
+
+def _class(module: str, name: str) -> Any:
+    """Return an SDK's class; None for one that is not there, or made for one answer of a parse."""
     if not f"{module}.".startswith(_KNOWN):
         return None
     try:
-        kind: Any = getattr(importlib.import_module(module), stored["class"])
-    except (ImportError, AttributeError):
+        kind = getattr(importlib.import_module(module), name, None)
+    except ImportError:
         return None
-    return kind.construct(**stored["value"])
+    return kind if hasattr(kind, "to_dict") else None
