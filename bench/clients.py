@@ -22,7 +22,7 @@ from timing import Pace, Subject, Timed, race
 BUDGETS = {"4 KB": Budget(most=25), "60 KB": Budget(most=45)}
 LITELLM = {"4 KB": Budget(at_least_times=40)}
 CANNED = {"4 KB": Budget(at_least_times=50)}
-SIZES = ("4 KB", "60 KB", "60 KB, not ASCII")
+SIZES = ("4 KB", "60 KB", "4 KB, with floats", "60 KB, not ASCII")
 NEVER = "this answer must not be seen"
 
 
@@ -75,7 +75,7 @@ def measure(pace: Pace) -> Iterator[Row]:
         ]
         yield from race(f"Hit through the client, {size}", subjects, pace)
     with asyncio.Runner() as runner:
-        for size in SIZES:
+        for size in ("4 KB", "60 KB"):
             yield from _async(size, pace, runner)
 
 

@@ -5,6 +5,7 @@ That is all it brings along, timed as Python does, which makes it some percent s
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,9 @@ def measure(pace: Pace) -> Iterator[Row]:
 
 def _milliseconds(package: str) -> float:
     command = [sys.executable, "-X", "importtime", "-c", f"import {package}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # A package that pip installs has its bytecode; ours is written by the first import.
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     # import time: self [us] | cumulative | imported package; what is indented belongs to others.
     for line in done.stderr.splitlines():
         columns = line.split("|")

@@ -29,14 +29,14 @@ def text(size: int, seed: int, words: list[str]) -> str:
     return written.encode()[:size].decode(errors="ignore")
 
 
-def chat(*, plain: bool = True) -> str:
+def chat(*, plain: bool = True, **more: float) -> str:
     """Return the JSON of a chat of 4 KB: a system prompt and seven turns."""
     words = _ASCII if plain else _MARKED
     turns = ["user", "assistant"] * 3 + ["user"]
     messages = [{"role": "system", "content": text(1400, 0, words)}]
     messages += [{"role": role, "content": text(330, n, words)} for n, role in enumerate(turns, 1)]
     messages[-1]["content"] += PLACE
-    return _request(messages)
+    return _request(messages, **more)
 
 
 def document(*, plain: bool = True) -> str:
@@ -50,14 +50,14 @@ def document(*, plain: bool = True) -> str:
     return _request(messages)
 
 
-def _request(messages: list[dict[str, str]]) -> str:
+def _request(messages: list[dict[str, str]], **more: float) -> str:
     request = {
         "model": MODEL,
         "messages": messages,
         "temperature": 0,
         "max_tokens": 512,
-        "top_p": 1.0,
         "seed": 7,
+        **more,
     }
     return json.dumps(request, ensure_ascii=False)
 
@@ -70,7 +70,7 @@ def numbered(request: str, number: int) -> str:
 def answer(number: int = 0) -> dict[str, Any]:
     """Return a chat completion as OpenAI sends it; 1.6 KB as JSON."""
     return {
-        "id": f"chatcmpl-{number:024x}",
+        "id": f"chatcmpl-B7xQ{number:08d}Kd2mRt9wVbNc",
         "object": "chat.completion",
         "created": 1_760_000_000,
         "model": "gpt-4o-mini-2024-07-18",
@@ -111,6 +111,7 @@ ANSWER_HEADERS = (("content-type", "application/json"), ("x-request-id", "req_01
 REQUESTS = {
     "4 KB": chat(),
     "60 KB": document(),
+    "4 KB, with floats": chat(temperature=0.0, top_p=0.95),
     "4 KB, not ASCII": chat(plain=False),
     "60 KB, not ASCII": document(plain=False),
 }

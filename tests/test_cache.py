@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import http
 import logging
 import threading
+import uuid
+from collections import OrderedDict
+from decimal import Decimal
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
@@ -65,11 +69,17 @@ def test_put_refuses_an_object_of_a_class_of_ones_own(cache, upstream):
         cache.put(parsed, **REQUEST)
 
 
-def test_get_refuses_what_has_no_key(cache):
+@pytest.mark.parametrize(
+    "odd",
+    [
+        object(), float("nan"), Decimal("1.5"), datetime.date.max, uuid.UUID(int=1), {"a"},
+        http.HTTPStatus.OK, OrderedDict(a=1), {"deep": [{"list": (b"a",)}]},
+    ],
+    ids=lambda odd: type(odd).__name__,
+)  # fmt: skip
+def test_get_refuses_what_has_no_key(cache, odd):
     with pytest.raises(Ambiguous):
-        cache.get(temperature=float("nan"))
-    with pytest.raises(Ambiguous):
-        cache.get(thing=object())
+        cache.get(**REQUEST, thing=odd)
 
 
 def test_get_and_put_obey_using(cache):

@@ -227,13 +227,13 @@ def test_a_wrong_url_is_2_and_the_message_has_a_right_one(askonce, words, wrong,
 
 
 @pytest.mark.parametrize("words", READING.values(), ids=READING.keys())
-def test_a_store_that_is_no_file_is_2_and_its_password_is_not_told(
+def test_a_store_that_cannot_be_reached_is_3_and_its_password_is_not_told(
     askonce, words, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("ASKONCE_URL", "redis://user:secret@localhost:1/0")
     code, out, err = askonce(*words)
-    assert (code, out) == (2, "")
-    assert "the store that ASKONCE_URL names is no file, and commands work on files only" in err
+    assert (code, out) == (3, "")
+    assert "redis://localhost:1/0: Error 111 connecting" in err
     assert "secret" not in err
     assert names(tmp_path) == []
 

@@ -192,6 +192,38 @@ def test_findings_are_kept_once_and_logprobs_all():
     assert told["avgLogprobs"] == -0.5
 
 
+def grounded(*lists: list[str]) -> dict | None:
+    parts = [more(text("a"), groundingMetadata={"groundingChunks": chunks}) for chunks in lists]
+    found = GEMINI.whole(list(frames.events(sse(*parts, last(text("b"))))))
+    return found and found["candidates"][0]["groundingMetadata"]
+
+
+@pytest.mark.parametrize(
+    ("lists", "together"),
+    [
+        ([["x", "x"]], ["x", "x"]),
+        ([["x", "x"], ["x", "x", "y"]], ["x", "x", "y"]),
+        ([["x"], ["y", "y"]], ["x", "y", "y"]),
+        ([["x", "y"], ["y", "z"]], None),
+    ],
+)
+def test_lists_whose_entries_are_counted_keep_their_order_or_are_unclear(lists, together):
+    assert grounded(*lists) == (together and {"groundingChunks": together})
+
+
+def test_the_last_ratings_hold():
+    def rating(probability):
+        return [{"category": "HARM_CATEGORY_HARASSMENT", "probability": probability}]
+
+    recorded = sse(
+        more(text("a"), safetyRatings=rating("LOW")),
+        last(text("b"), safetyRatings=rating("HIGH")),
+    )
+    found = GEMINI.whole(list(frames.events(recorded)))
+    assert found is not None
+    assert found["candidates"][0]["safetyRatings"] == rating("HIGH")
+
+
 def broken() -> dict[str, bytes]:
     partial = {"functionCall": {"name": "f", "willContinue": True}}
     rest = {"functionCall": {"partialArgs": [{"jsonPath": "$.a", "numberValue": 1}]}}

@@ -618,6 +618,7 @@ def test_a_flawed_answer_is_named_by_its_flaw(code, whole):
     [
         answer(choice({"content": "Hi"})),
         answer(choice({"content": "Hi"}), error=None),
+        answer(choice({"content": "Hi"}, "eos")),
         tools(call("f", "{}", "call_a")),
         answer(choice({"tool_calls": [call("f", "{}", "call_a")]}, "stop")),
         tools({"id": "a", "type": "custom", "custom": {"name": "f", "input": "not {json"}}),

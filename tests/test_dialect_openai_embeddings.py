@@ -45,6 +45,7 @@ def test_the_sdk_reads_what_has_no_flaw():
 
 def test_base64_is_a_vector_too():
     assert EMBEDDINGS.flaw(answer("AACAPgAAwL8=")) is None
+    assert EMBEDDINGS.flaw(answer([[0.25, -1], [0.5, 2]])) is None  # a vector for each token
     assert "encoding_format" not in EMBEDDINGS.neutral
 
 
@@ -54,6 +55,11 @@ def test_base64_is_a_vector_too():
         ("empty", answer()),
         ("malformed", answer([0.5], [])),
         ("malformed", answer([0.5], None)),
+        ("malformed", answer([None, None])),
+        ("malformed", answer(["x"])),
+        ("malformed", answer([[0.5], [None]])),
+        ("malformed", answer("")),
+        ("error", {**answer([0.5]), "object": "error"}),
         ("malformed", {"object": "list"}),
         ("malformed", {"data": "AAAA"}),
         ("malformed", {"data": [[0.5]]}),

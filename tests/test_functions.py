@@ -604,3 +604,27 @@ def test_a_task_begun_inside_a_call_is_not_inside_it_for_ever(cache):
         return [call.kind for call in calls]
 
     assert asyncio.run(main()) == ["hit"]
+
+
+def test_a_function_that_fails_after_its_cache_was_closed_lets_all_go(url, finishes):
+    cache = Cache(url)
+    inside, go = threading.Event(), threading.Event()
+
+    def fail(number: int) -> int:
+        inside.set()
+        go.wait(20)
+        raise KeyError(number)
+
+    cached = cache(fail)
+    with ThreadPoolExecutor(1) as pool:
+        leader = pool.submit(cached, 1)
+        inside.wait(20)
+        engine = cache.session.engine
+        cache.close()
+        assert cache.session.engine is not engine
+        go.set()
+        assert isinstance(leader.exception(), KeyError)
+    assert len(engine.flights) == 0
+    with pytest.raises(KeyError):
+        finishes(lambda: cached(1))
+    cache.close()

@@ -238,6 +238,7 @@ MUST_BE_EQUAL = [
     row("retries", {"headers": [("x-stainless-retry-count", "1")]}, {}),
     row("idempotency key", {"headers": [("idempotency-key", "a")]}, {}),
     row("tracing", {"headers": [("traceparent", "00-1"), ("x-request-id", "1")]}, {}),
+    row("more tracing", {"headers": [("b3", "1"), ("uber-trace-id", "1"), ("newrelic", "1")]}, {}),
     row("JSON and no type", {"headers": [("content-type", "application/json")]}, {}),
     row("UTF-8 said and not said", {"headers": [("content-type", "application/json; charset=UTF-8")]},
         {"headers": [("content-type", "application/json")]}),

@@ -7,6 +7,8 @@ import pytest
 from askonce.blocking import run
 from askonce.errors import StoreError
 from askonce.model import Entry
+from askonce.stores.breaker import Refused
+from askonce.stores.contract import Health
 from askonce.stores.memory import Memory
 from askonce.stores.sqlite import SQLite
 from askonce.stores.tiered import Tiered
@@ -301,6 +303,7 @@ def test_a_far_store_that_can_never_work_leaves_memory_alone_after_one_warning(t
     assert run(store.get((KEY, OTHER))).entries == (None, ENTRY)
     assert [key for key, _ in run(store.scan())] == [OTHER]
     assert run(store.forget((OTHER,))) == 1
+    assert store.health == Health("alone", 0)
     assert [it.levelname for it in caplog.records] == ["WARNING"]
     assert "kept in memory only" in caplog.text
     run(store.close())
@@ -323,3 +326,116 @@ def test_a_far_store_that_has_worked_is_not_given_up(path, clock, caplog):
     run(store.put({OTHER: ENTRY}))
     assert run(store._far.get((KEY, OTHER))).entries == (ENTRY, ENTRY)
     run(store.close())
+
+
+# How far does
+
+
+class Full(Shaky):
+    """A far store that can be read, and takes nothing while it is down."""
+
+    async def get(self, keys, tags=()):
+        return await Memory.get(self, keys, tags)
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.down:
+            raise Refused("the far store is full")
+
+
+def test_a_far_store_that_takes_nothing_is_read_all_the_same(clock, caplog):
+    far = Full()
+    store = Tiered(Memory(), far, clock)
+    run(far.put({OTHER: ENTRY}))
+    far.down = True
+    with pytest.raises(StoreError):
+        run(store.put({KEY: ENTRY}))
+    assert run(store.get((KEY, OTHER))).entries == (ENTRY, ENTRY)
+    assert store.health == Health("refusing", 1)
+    far.asked = 0
+    for _ in range(5):
+        run(store.put({KEY: ENTRY}))
+    assert far.asked == 0
+    far.down = False
+    clock.now += 1.0
+    run(store.put({KEY: ENTRY}))
+    assert (far.asked, store.health) == (1, Health("working", 1))
+    assert [it.levelname for it in caplog.records] == ["WARNING"]
+
+
+def test_health_says_how_far_does_and_how_often_it_began_to_fail(store, far, clock):
+    assert store.health == Health("working", 0)
+    for turn in range(1, 4):
+        far.down = True
+        for _ in range(3):
+            get(store)
+            clock.now += 1.0
+        assert store.health == Health("failing", turn)
+        far.down = False
+        get(store)
+        assert store.health == Health("working", turn)
+
+
+def test_a_slow_answer_from_before_a_failure_does_not_end_it(store, far):
+    class Slow:
+        def __await__(self):
+            yield
+
+    async def slow(keys, tags=()):
+        await Slow()
+        return await Memory.get(far, keys, tags)
+
+    far.get = slow
+    early = store.get((KEY,))
+    early.send(None)  # it waits for its answer
+    far.get = Shaky.get.__get__(far)
+    far.down = True
+    assert get(store, OTHER) is None
+    with pytest.raises(StopIteration):
+        early.send(None)
+    assert store.health.state == "failing"
+
+
+def test_a_put_may_be_the_one_that_finds_far_working_again(store, far, clock):
+    far.down = True
+    get(store)
+    far.down = False
+    clock.now += 1.0
+    run(store.put({KEY: ENTRY}))
+    assert run(far.get((KEY,))).entries == (ENTRY,)
+    assert store.health.state == "working"
+
+
+def test_what_near_cannot_keep_while_far_rests_is_not_said_to_be_kept(store, far):
+    entry = tagged(store)
+    far.down = True
+    get(store)
+    run(store.put({KEY: ENTRY}))
+    with pytest.raises(StoreError):
+        run(store.put({OTHER: entry}))
+
+
+def test_a_strict_store_hides_no_failure(far, clock, tmp_path):
+    store = Tiered(Memory(), far, clock, strict=True)
+    run(store.put({KEY: ENTRY}))
+    far.down = True
+    assert get(store) == ENTRY  # it needs nothing of far
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            get(store, bytes(20))
+        with pytest.raises(StoreError):
+            run(store.put({OTHER: ENTRY}))
+    (tmp_path / "file").write_text("not a folder")
+    nowhere = Tiered(Memory(), SQLite(tmp_path / "file" / "answers.db"), strict=True)
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            get(nowhere)
+    run(nowhere.close())
+
+
+def test_in_a_forked_child_nobody_waits_for_the_looks_of_its_parent(store):
+    store._fetches._under_way[KEY] = None
+    store._fetches.after_fork(child=False)
+    assert KEY in store._fetches._under_way
+    store._fetches.after_fork(child=True)
+    assert get(store) is None

@@ -52,34 +52,44 @@ async def led(upstream, cache):
 # Whole, or an error
 
 
+async def signalling(closed):
+    """Tell when the loop that this was begun on closes its generators."""
+    try:
+        yield
+    finally:
+        closed.set()
+
+
 def test_a_stream_whose_loop_ends_is_not_taken_for_a_whole_one(upstream, cache, blocking):
-    attached, ended, said = threading.Event(), threading.Event(), []
+    """The loop has closed its generators, and waits for its threads; one of them reads along."""
+    attached, closed, said = threading.Event(), threading.Event(), []
 
     def follow():
         stream = blocking.chat.completions.create(stream=True, **QUESTION)
         said.append(cache.last.kind)
         attached.set()
-        ended.wait(20)
+        assert closed.wait(20)
         with pytest.raises(openai.APIConnectionError):
             said.append(text_of(stream))
 
     async def main():
         left = await led(upstream, cache)
-        following = pool.submit(follow)
+        signal = signalling(closed)
+        await anext(signal)
+        following = asyncio.get_running_loop().run_in_executor(None, follow)
         await asyncio.to_thread(attached.wait, 20)
-        return left, following
+        return left, signal, following
 
-    with upstream.held(after_frames=4), ThreadPoolExecutor(1) as pool:
-        left, following = asyncio.run(main())
-        ended.set()
-        following.result()
+    with upstream.held(after_frames=4):
+        left, _, following = asyncio.run(main())
+    following.result()
     assert said == ["collapsed"]
     del left
 
 
 def test_a_cached_generator_that_is_cut_by_the_end_of_its_loop_is_not_kept(cache):
-    """Another loop reads along; the leader's shuts down and closes what it led."""
-    attached, ended = threading.Event(), threading.Event()
+    """Another loop reads along, in a thread that the leader's loop waits for."""
+    attached, closed = threading.Event(), threading.Event()
 
     @cache
     async def words():
@@ -90,21 +100,20 @@ def test_a_cached_generator_that_is_cut_by_the_end_of_its_loop_is_not_kept(cache
         following = words()
         await anext(following)
         attached.set()
-        await asyncio.to_thread(ended.wait, 20)
+        assert await asyncio.to_thread(closed.wait, 20)
         with pytest.raises(ConnectionError):
             await anext(following)
 
     async def lead():
-        left = words()
+        left, signal = words(), signalling(closed)
         await anext(left)
-        reading = pool.submit(asyncio.run, follow())
+        await anext(signal)
+        following = asyncio.get_running_loop().run_in_executor(None, asyncio.run, follow())
         await asyncio.to_thread(attached.wait, 20)
-        return left, reading
+        return left, signal, following
 
-    with ThreadPoolExecutor(1) as pool:
-        left, reading = asyncio.run(lead())
-        ended.set()
-        reading.result()
+    left, _, following = asyncio.run(lead())
+    following.result()
 
     async def again():
         return [word async for word in words()]
@@ -138,16 +147,25 @@ def test_a_source_that_was_closed_from_outside_is_lost_not_ended():
     assert asyncio.run(main()) == [True]
 
 
-def test_a_stream_whose_loop_is_closed_is_not_followed_and_holds_nobody_up(
-    upstream, cache, blocking
-):
-    left = asyncio.run(led(upstream, cache))
-    assert blocking.chat.completions.create(**QUESTION).choices
-    assert cache.last.kind == "miss"
-    assert blocking.chat.completions.create(**QUESTION).choices
-    assert cache.last.kind == "hit"
-    assert len(cache.session.engine.flights) == 0
-    del left
+def test_a_stream_whose_loop_is_closed_is_not_followed_and_frees_its_flight():
+    async def pieces():
+        yield b"data: 1\n\n"
+
+    async def settle(body):
+        raise AssertionError(body)
+
+    failed = []
+
+    async def main():
+        chunks = pieces()
+        source = LoopSource(chunks, chunks.aclose)
+        tape = Tape(source, terminal=lambda _: False, settle=settle, abandon=failed.append)
+        assert tape.attach()
+        return tape
+
+    tape = asyncio.run(main())
+    assert not tape.attach()
+    assert failed == [True]
 
 
 def test_a_follower_who_had_nothing_yet_never_meets_the_leaders_failure(
@@ -188,26 +206,24 @@ def test_what_came_before_a_cancellation_is_still_given_out(upstream, finishes):
     store = Gated()
     cache = Cache(store)
     client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60))
-    attached, ended = threading.Event(), threading.Event()
+    attached = threading.Event()
 
     def follow():
         stream = client.chat.completions.create(stream=True, **QUESTION)
         attached.set()
-        said = text_of(stream)
-        assert ended.wait(20)
-        return said
+        return text_of(stream)
 
     async def main():
         left = await led(upstream, cache)
+        following = pool.submit(finishes, follow)
+        await asyncio.to_thread(attached.wait, 20)
         hold.release()
         await asyncio.to_thread(store.putting.wait, 20)
-        return left
+        threading.Timer(0.2, store.go.set).start()  # the loop waits for its threads when it ends
+        return left, following
 
     with upstream.held(after_frames=3) as hold, ThreadPoolExecutor(1) as pool:
-        following = pool.submit(finishes, follow)
-        left = asyncio.run(main())
-        ended.set()
-        store.go.set()
+        left, following = asyncio.run(main())
         assert following.result() == "Answer to: Why?"
     del left
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -67,9 +66,6 @@ _INSTANT = b"\xff"
 """The type of a MessagePack timestamp (-1), a byte that UTF-8 text never holds."""
 _EXACT = 2**63
 _PLAIN = frozenset({str, int, bool, type(None)})
-_PARAMETERS = 2
-"""How deep a call's own parameters lie in what is digested. Floats are seldom elsewhere; to walk
-the messages of a 4 KB chat for them takes 4 us, as long as all the rest of its digest."""
 
 
 def canonical(value: Any) -> bytes:
@@ -79,11 +75,10 @@ def canonical(value: Any) -> bytes:
     """
     try:
         packed = _pack(value)
-        for depth in (_PARAMETERS, sys.maxsize):
-            # Only floats and points in time need a closer look, and neither is written without its
-            # byte. The byte may also stand for something else; then the look was for nothing.
-            if _FLOAT in packed or _INSTANT in packed:
-                packed = _pack(_normal(value, depth))
+        # Only floats and points in time need a closer look, and neither is written without its
+        # byte. The byte may also stand for something else; then the look was for nothing.
+        if (_FLOAT in packed or _INSTANT in packed) and (depth := _depth_of_changes(value)):
+            packed = _pack(_normal(value, depth - 1))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise Ambiguous(f"not a JSON value that everybody reads alike: {error}") from error
     return packed
@@ -95,6 +90,27 @@ def digest(value: Any) -> bytes:
     if len(text) < _LONG:
         return sha256(text).digest()[:LENGTH]
     return blake3(text).digest(LENGTH)
+
+
+def _depth_of_changes(value: Any) -> int:
+    """Say how deep `_normal` has to go: 1 for the value itself, 0 if it would change nothing.
+
+    Most floats are a call's own parameters, and to copy its messages too takes twice as long.
+    """
+    deepest, depth = 0, 1
+    level: list[Any] = [[value]]
+    while level:
+        inner = []
+        for container in level:
+            for item in container.values() if isinstance(container, dict) else container:
+                if type(item) in _PLAIN:
+                    continue
+                if isinstance(item, (dict, list, tuple)):
+                    inner.append(item)
+                elif _normal(item, 0) is not item:
+                    deepest = depth
+        level, depth = inner, depth + 1
+    return deepest
 
 
 def _normal(value: Any, depth: int) -> Any:

@@ -17,7 +17,7 @@ from typing import Literal
 from askonce import __version__
 from askonce.blocking import run
 from askonce.commands.amounts import counted, size, span
-from askonce.commands.opening import Place, opened
+from askonce.commands.opening import FilePlace, Place, opened
 from askonce.errors import StoreError
 from askonce.keys import LENGTH
 from askonce.model import Entry
@@ -45,10 +45,10 @@ def versions() -> Check:
     )
 
 
-def store(place: Place) -> Iterator[Check]:
+def store(place: FilePlace) -> Iterator[Check]:
     """Check a store from the outside in; what is found broken ends it."""
     yield Check("store", "ok", f"{place.path} (from {place.said_by})")
-    for check in (_file_system, _space, _folder, _file, _integrity, _set_aside, _use):
+    for check in (_file_system, _space, _folder, _file, _integrity, _set_aside, use):
         found = check(place)
         if found is None:
             continue
@@ -57,13 +57,13 @@ def store(place: Place) -> Iterator[Check]:
             return
 
 
-def _home(place: Place) -> Path:
+def _home(place: FilePlace) -> Path:
     """Return the folder of the file, or of its parents the one that exists."""
     folder = place.path.absolute().parent
     return next(parent for parent in (folder, *folder.parents) if parent.exists())
 
 
-def _file_system(place: Place) -> Check:
+def _file_system(place: FilePlace) -> Check:
     kind = places.file_system(place.path)
     if places.NETWORK.fullmatch(kind):
         return Check(
@@ -76,7 +76,7 @@ def _file_system(place: Place) -> Check:
     return Check("file system", "ok", f"{kind or 'of unknown kind'}, local")
 
 
-def _space(place: Place) -> Check:
+def _space(place: FilePlace) -> Check:
     home = _home(place)
     free = shutil.disk_usage(home).free
     if free < SCARCE:
@@ -84,7 +84,7 @@ def _space(place: Place) -> Check:
     return Check("free space", "ok", size(free))
 
 
-def _folder(place: Place) -> Check:
+def _folder(place: FilePlace) -> Check:
     folder, home = place.path.absolute().parent, _home(place)
     if not home.is_dir():
         return Check("folder", "broken", f"{home} is a file", "name another folder with --url")
@@ -106,7 +106,7 @@ def _folder(place: Place) -> Check:
     return Check("folder", "ok", f"{folder} ({mode:04o})")
 
 
-def _file(place: Place) -> Check | None:
+def _file(place: FilePlace) -> Check | None:
     path = place.path
     if not path.exists():
         return Check("file", "ok", "not made yet: the first cached call makes it")
@@ -120,7 +120,7 @@ def _file(place: Place) -> Check | None:
     return Check("file", "ok", f"{size(path.stat().st_size)} ({mode:04o})")
 
 
-def _integrity(place: Place) -> Check | None:
+def _integrity(place: FilePlace) -> Check | None:
     """Look at the file without askonce, which would set a damaged one aside."""
     if not place.path.exists():
         return None
@@ -189,7 +189,7 @@ def _damaged(problem: str) -> Check:
     )
 
 
-def _set_aside(place: Place) -> Check | None:
+def _set_aside(place: FilePlace) -> Check | None:
     found = sorted(place.path.absolute().parent.glob(f"{place.path.name}.damaged-*"))
     if not found:
         return None
@@ -205,7 +205,7 @@ def _sum(files: list[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _use(place: Place) -> Check | None:
+def use(place: Place) -> Check | None:
     """Keep an entry, read it and drop it, as a program would."""
     if not place.is_made:
         return None
@@ -219,9 +219,9 @@ def _use(place: Place) -> Check | None:
             got = time.perf_counter()
             run(found.forget((key,)))
     except StoreError as error:
-        return Check("use", "broken", str(error), "mend that, or name another file with --url")
+        return Check("use", "broken", str(error), "mend that, or name another store with --url")
     if read is None or read.body != entry.body:
-        return Check("use", "broken", "an entry that was put was not found", "name another file")
+        return Check("use", "broken", "an entry that was put was not found", "name another store")
     return Check(
         "use", "ok", f"an entry was put ({span(put - began)}) and read ({span(got - put)})"
     )

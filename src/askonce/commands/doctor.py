@@ -9,7 +9,7 @@ from typing import Any
 
 from askonce.commands import checks, sdk_checks
 from askonce.commands.checks import Check
-from askonce.commands.opening import add_url, place
+from askonce.commands.opening import FilePlace, add_url, place
 from askonce.commands.terminal import GREEN, RED, YELLOW, padded, painted, say, say_json, visible
 from askonce.errors import ConfigError
 
@@ -43,7 +43,13 @@ def run_doctor(arguments: argparse.Namespace) -> int:
 
 def _all(url: str | None) -> Iterator[Check]:
     yield checks.versions()
-    yield from checks.store(place(url))
+    found = place(url)
+    if isinstance(found, FilePlace):
+        yield from checks.store(found)
+    else:
+        from askonce.commands import redis_checks
+
+        yield from redis_checks.store(found)
     yield from sdk_checks.sdks()
 
 

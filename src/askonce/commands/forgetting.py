@@ -21,7 +21,7 @@ from askonce.commands.opening import (
 from askonce.commands.terminal import say, say_json
 from askonce.errors import ConfigError
 from askonce.model import Entry
-from askonce.stores.sqlite import SQLite
+from askonce.stores.contract import Store
 
 AT_ONCE = 500
 """Entries dropped in one transaction, so that programs can write in between."""
@@ -62,7 +62,7 @@ def run_forget(arguments: argparse.Namespace) -> int:
     return 0 if dropped else 1
 
 
-def _sweep(store: SQLite, arguments: argparse.Namespace) -> int:
+def _sweep(store: Store, arguments: argparse.Namespace) -> int:
     now, dropped = time.time(), 0
     batch: list[bytes] = []
     answers = 0
@@ -77,7 +77,7 @@ def _sweep(store: SQLite, arguments: argparse.Namespace) -> int:
     return dropped + _drop(store, batch, answers)
 
 
-def _drop(store: SQLite, batch: Iterable[bytes], answers: int) -> int:
+def _drop(store: Store, batch: Iterable[bytes], answers: int) -> int:
     """Drop a batch; aliases go along, but people never saw them, so they are not counted."""
     run(store.forget(list(batch)))
     return answers

@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
 from askonce.commands import answers, terminal
 from askonce.commands.amounts import age, counted, moment, size
 from askonce.commands.opening import (
+    FilePlace,
     NothingFoundError,
     Place,
     add_url,
@@ -137,20 +137,25 @@ def run_stats(arguments: argparse.Namespace) -> int:
     with opened(found) as store:
         for _, entry in entries(store, "counting"):
             totals.count(entry, now)
-    file = sum(map(_on_disk, (found.path, found.path.with_name(f"{found.path.name}-wal"))))
+    file = _on_disk(found)
     if arguments.json:
-        say_json({"path": str(found.path), "file_bytes": file, **totals.as_json()})
+        where = {"url": found.shown} if file is None else {"path": found.shown, "file_bytes": file}
+        say_json({**where, **totals.as_json()})
     else:
-        for line in _as_text(totals, found, file, now):
+        for line in _as_text(totals, found.shown, file, now):
             say(line)
     return 0 if totals.entries else 1
 
 
-def _on_disk(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _on_disk(found: Place) -> int | None:
+    """Say how many bytes the file of a store has, and its log; None for a store without a file."""
+    if not isinstance(found, FilePlace):
+        return None
+    paths = found.path, found.path.with_name(f"{found.path.name}-wal")
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
-def _as_text(totals: Totals, found: Place, file: int, now: float) -> list[str]:
+def _as_text(totals: Totals, shown: str, file: int | None, now: float) -> list[str]:
     special = [
         f"{count:,} {name}"
         for name, count in (
@@ -163,7 +168,7 @@ def _as_text(totals: Totals, found: Place, file: int, now: float) -> list[str]:
         if count
     ]
     lines = [
-        f"store     {found.path} ({size(file)})",
+        f"store     {shown}" + ("" if file is None else f" ({size(file)})"),
         f"entries   {totals.entries:,}" + (f" ({', '.join(special)})" if special else ""),
         f"aliases   {totals.aliases:,}",
         f"answers   {size(totals.bytes)}",
@@ -197,7 +202,7 @@ def run_ls(arguments: argparse.Namespace) -> int:
         rows = _newest(listed, arguments.limit + 1) if arguments.limit else _all(listed)
     if not rows:
         of = f" of {arguments.model}" if arguments.model else ""
-        raise NothingFoundError(f"{found.path} holds no entries{of}")
+        raise NothingFoundError(f"{found.shown} holds no entries{of}")
     shown = rows[: arguments.limit or None]
     if arguments.json:
         for row in shown:

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from askonce import keys
@@ -15,14 +15,15 @@ from askonce.blocking import run
 from askonce.commands.terminal import Progress
 from askonce.errors import ConfigError
 from askonce.model import Entry
-from askonce.stores import open_store
+from askonce.stores import REDIS, open_store
+from askonce.stores.contract import Store
 from askonce.stores.sqlite import SQLite
 
 UNBOUNDED = "1000000GB"
 """A command must evict nothing: how large the file may grow is the programs' affair."""
 
 BUSY = 5.0
-"""Seconds to wait for the writes of others; nobody's call waits for a command."""
+"""Seconds to wait for the writes of others, or for a server; nobody's call waits for a command."""
 
 _PREFIX = re.compile(r"[0-9a-f]{1,40}")
 
@@ -33,11 +34,24 @@ class NothingFoundError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The file that holds a store, and who says so."""
+    """Where a store is, and who says so."""
 
-    path: Path
     url: str
     said_by: str
+    shown: str
+    """Its path, or its URL without credentials."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is something to look at."""
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class FilePlace(Place):
+    """The file that holds a store."""
+
+    path: Path
 
     @property
     def is_made(self) -> bool:
@@ -55,7 +69,7 @@ def add_url(parser: argparse.ArgumentParser) -> None:
 
 
 def place(url: str | None) -> Place:
-    """Find the file of a store. Raises ConfigError for a wrong URL, and for one without a file."""
+    """Find where a store is. Raises ConfigError for a wrong URL, and for one that ends with us."""
     said_by = "--url"
     if url is None:
         url, said_by = os.environ.get("ASKONCE_URL"), "ASKONCE_URL"
@@ -64,23 +78,22 @@ def place(url: str | None) -> Place:
         import platformdirs
 
         path = platformdirs.user_cache_path("askonce") / "answers.db"
-        return Place(path, f"sqlite:///{path}", "default")
+        return FilePlace(f"sqlite:///{path}", "default", str(path), path)
+    if url.partition("://")[0] in REDIS:
+        from askonce.redis import address
+
+        return Place(url, said_by, address.read(url).shown)
     if url.startswith("memory:"):
         raise ConfigError(
             "memory:// lives and ends with its program, so no command can see it; "
             "use --url sqlite:///answers.db"
         )
-    if not url.startswith("sqlite:"):
-        # Not named: its URL may hold a password.
-        raise ConfigError(
-            f"the store that {said_by} names is no file, and commands work on files only; "
-            "use --url sqlite:///answers.db"
-        )
-    return Place(Path(url.removeprefix("sqlite:///")), url, said_by)
+    path = Path(url.removeprefix("sqlite:///"))
+    return FilePlace(url, said_by, str(path), path)
 
 
 @contextmanager
-def opened(found: Place, *, begin: bool = False) -> Iterator[SQLite]:
+def opened(found: Place, *, begin: bool = False) -> Iterator[Store]:
     """Open a store. Unless `begin`, NothingFoundError where there is none yet.
 
     Only who begins a store may set a damaged one aside: else its export would be empty, and be
@@ -88,17 +101,28 @@ def opened(found: Place, *, begin: bool = False) -> Iterator[SQLite]:
     """
     if not begin and not found.is_made:
         raise NothingFoundError(
-            f"there is no cache at {found.path} yet: the first cached call makes it, "
+            f"there is no cache at {found.shown} yet: the first cached call makes it, "
             "and --url names another one"
         )
-    store = SQLite(found.path, limit=UNBOUNDED, busy=BUSY, heal=begin)
+    store = _store(found, heal=begin)
     try:
         yield store
     finally:
         run(store.close())
 
 
-def entries(store: SQLite, what: str) -> Iterator[tuple[bytes, Entry]]:
+def _store(found: Place, *, heal: bool) -> Store:
+    if isinstance(found, FilePlace):
+        return SQLite(found.path, limit=UNBOUNDED, busy=BUSY, heal=heal)
+    from askonce.redis import address
+    from askonce.redis.store import Redis
+
+    said = address.read(found.url)
+    patient = {name: max(BUSY, getattr(said, name)) for name in ("timeout", "connect_timeout")}
+    return Redis(replace(said, **patient))
+
+
+def entries(store: Store, what: str) -> Iterator[tuple[bytes, Entry]]:
     """Go through all entries and aliases, in order of their keys, with a bar that says how far.
 
     Keys are digests, spread evenly, so their first bytes say which part is done.
@@ -111,7 +135,7 @@ def entries(store: SQLite, what: str) -> Iterator[tuple[bytes, Entry]]:
             progress.at(int.from_bytes(after[:4], "big") / 2**32, f"{seen:,} entries")
 
 
-def starting_with(store: SQLite, prefix: str, most: int = 5) -> list[tuple[bytes, Entry]]:
+def starting_with(store: Store, prefix: str, most: int = 5) -> list[tuple[bytes, Entry]]:
     """List the first answers whose keys begin with these hexadecimal digits."""
     digits = prefix.strip().lower()
     if not _PREFIX.fullmatch(digits):
@@ -131,7 +155,7 @@ def starting_with(store: SQLite, prefix: str, most: int = 5) -> list[tuple[bytes
     return found
 
 
-def the_one(store: SQLite, prefix: str) -> tuple[bytes, Entry]:
+def the_one(store: Store, prefix: str) -> tuple[bytes, Entry]:
     """Return the only answer whose key begins so.
 
     Raises NothingFoundError if there is none, ConfigError if there are several.

@@ -28,7 +28,7 @@ from askonce.commands.opening import add_url, entries, opened, place
 from askonce.commands.terminal import Progress, say, say_json, tell
 from askonce.errors import ConfigError, StoreError
 from askonce.model import Entry
-from askonce.stores.sqlite import SQLite
+from askonce.stores.contract import Store
 
 AT_ONCE = 200
 """Entries kept in one transaction."""
@@ -120,7 +120,7 @@ def _writing(name: str) -> Iterator[Callable[[bytes], object]]:
 class Import:
     """Keeps entries in a store, some at a time, and counts them."""
 
-    store: SQLite
+    store: Store
     overwrite: bool
     entries: int = 0
     aliases: int = 0

@@ -205,16 +205,23 @@ def _continues(before: Json, part: Json) -> bool:
 
 
 def _without_repeats(name: str, values: list[Any]) -> Any:
-    """Fold what some models tell bit by bit and others anew each time, such as citations."""
+    """Fold what some models tell bit by bit and others anew each time, such as citations.
+
+    Others count the entries of such lists, so none may be lost and none be there twice.
+    """
     if len(values) == 1:
         return values[0]
     if _all(dict, values):
         return gather(values, _without_repeats)
     if _all(list, values):
         known: list[Any] = []
-        for entry in (entry for value in values for entry in value):
-            if entry not in known:
-                known.append(entry)
+        for value in values:
+            if value[: len(known)] == known:
+                known = value
+            elif any(entry in known for entry in value):
+                raise Unclear(f"{name} is told in part again")
+            else:
+                known = [*known, *value]
         return known
     return replaced(name, values)
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from typing import Any, NoReturn
+from typing import Any
 
+import msgspec
 import orjson
 
 from askonce.dialects.contract import Json
 from askonce.model import Reason
-
-# orjson reads integers beyond 64 bits (19 digits and more) as floats, which alters them.
-_LONG_NUMBER = re.compile(r"\d{19}")
 
 DEEPEST = 200
 """Levels of nesting in a kept answer; orjson writes 254 (https://github.com/ijl/orjson#serialize)."""
@@ -21,10 +18,10 @@ DEEPEST = 200
 
 def decode(text: str) -> Any:
     """Read JSON; every integer keeps all its digits. Raises ValueError for anything else."""
-    if _LONG_NUMBER.search(text) is None:
-        return orjson.loads(text)
     try:
-        return json.loads(text, parse_constant=_not_json)
+        # Not orjson: it reads integers beyond 64 bits as floats, which alters them. To look for
+        # them first takes 14 us in an answer of 1.6 KB, ten times as long as reading it.
+        return msgspec.json.decode(text)
     except RecursionError as error:
         raise ValueError("the JSON is nested too deep") from error
 
@@ -44,10 +41,6 @@ def encode(value: Any) -> str:
         return orjson.dumps(value).decode()
     except orjson.JSONEncodeError:
         return json.dumps(value, separators=(",", ":"))
-
-
-def _not_json(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def too_deep(value: Any) -> bool:

@@ -23,7 +23,7 @@ CONNECTIONS = 32
 
 _OPTIONS = (
     "timeout", "connect_timeout", "connections", "namespace", "password_file", "db",
-    "sentinel_username", "sentinel_password",
+    "sentinel_username", "sentinel_password", "sentinel_tls",
     "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname",
 )  # fmt: skip
 
@@ -49,6 +49,7 @@ class Address:
     password_file: str = ""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
+    sentinel_tls: bool = False
     database: int = 0
     timeout: float = TIMEOUT
     connect_timeout: float = CONNECT_TIMEOUT
@@ -90,6 +91,7 @@ def read(url: str) -> Address:
         password_file=options.get("password_file", ""),
         sentinel_username=options.get("sentinel_username"),
         sentinel_password=options.get("sentinel_password"),
+        sentinel_tls=parts.scheme == "rediss+sentinel" and _truth(options, "sentinel_tls"),
         database=_database(path, options, shown, kind),
         timeout=_seconds(options, "timeout", TIMEOUT),
         connect_timeout=_seconds(options, "connect_timeout", CONNECT_TIMEOUT),
@@ -172,8 +174,12 @@ def _tls(options: dict[str, str]) -> tuple[tuple[str, str | bool], ...]:
     said: dict[str, str | bool] = {
         name: value for name, value in options.items() if name.startswith("ssl_")
     }
-    checked = str(said.get("ssl_check_hostname", "true")).lower()
-    if checked not in ("true", "false"):
-        raise ConfigError(f"ssl_check_hostname={checked!r} must be true or false")
-    said["ssl_check_hostname"] = checked == "true"
+    said["ssl_check_hostname"] = _truth(options, "ssl_check_hostname")
     return tuple(said.items())
+
+
+def _truth(options: dict[str, str], name: str) -> bool:
+    said = options.get(name, "true").lower()
+    if said not in ("true", "false"):
+        raise ConfigError(f"{name}={said!r} must be true or false")
+    return said == "true"

@@ -152,6 +152,7 @@ def _sentinel_options(address: Address) -> dict[str, Any]:
     return {
         "socket_timeout": address.timeout,
         "socket_connect_timeout": address.connect_timeout,
+        **({"ssl": True, **dict(address.tls or ())} if address.sentinel_tls else {}),
         **{name: value for name, value in said.items() if value},
     }
 

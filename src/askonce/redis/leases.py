@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from askonce.blocking import run
 from askonce.colours import Bell, Colour
@@ -35,10 +35,22 @@ if TYPE_CHECKING:
 LEASE = 3.0
 """Seconds that a lease lives without being renewed; it is renewed every second."""
 
+AGAIN = 1.0
+"""Seconds after which one who waits tries again by itself: a message may be lost with a server."""
+
 READ_ON = 30.0
 """Seconds for which a stream that has ended can still be read."""
 
-Job: TypeAlias = list[Command]
+
+class Job(NamedTuple):
+    """Commands for the server. Those that fail are tried again until a moment has come."""
+
+    commands: list[Command]
+    until: float = 0.0
+
+
+_LAST = Job([])
+"""The job behind which there is none. It is known by its identity."""
 
 _SAYS = {b"l": News.FREE, b"r": News.FREE, b"f": News.FAILED, b"s": News.TOLD}
 
@@ -60,7 +72,7 @@ class RedisLeases:
         self._told: dict[bytes, Frames] = {}
         self._waiting: dict[bytes, set[_Waiting]] = {}
         self._followed: dict[bytes, bytes] = {}
-        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
         channel.listen(self._hear)
 
@@ -101,7 +113,9 @@ class RedisLeases:
         if token is not None:
             says = (b"f" if failed else b"l") + key
             names = [self._names.lease(key)]
-            self._jobs.put([called(RELEASE, names, token, self._names.news, says)])
+            # In case its server is failing over: others would wait until the lease has ended.
+            until = time.monotonic() + LEASE
+            self._jobs.put(Job([called(RELEASE, names, token, self._names.news, says)], until))
 
     @contextlib.contextmanager
     def waiting(self, key: bytes) -> Iterator[Waiting]:
@@ -142,7 +156,7 @@ class RedisLeases:
         """Give all leases back, and end the thread."""
         for key in list(self._tokens):
             self.release(key, failed=False)
-        self._jobs.put(None)
+        self._jobs.put(_LAST)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout=1.0)
@@ -174,7 +188,7 @@ class RedisLeases:
             return
         frames.wanted = True
         self._tell_more(key, token, frames)
-        self._jobs.put([("PUBLISH", self._names.news, b"".join((b"s", key, token)))])
+        self._jobs.put(Job([("PUBLISH", self._names.news, b"".join((b"s", key, token)))]))
 
     def _tell_more(self, key: bytes, token: bytes, frames: Frames) -> None:
         with frames.lock:
@@ -182,10 +196,12 @@ class RedisLeases:
             over = frames.over
             if told:
                 name = self._names.stream(key, token)
-                job: Job = [("XADD", name, place(at), letter, it) for at, letter, it in told]
+                commands: list[Command] = [
+                    ("XADD", name, place(at), letter, it) for at, letter, it in told
+                ]
                 ended = told[-1][1] in (ENDED, LOST)
                 alive = READ_ON if ended else LEASE
-                self._jobs.put([*job, ("PEXPIRE", name, int(alive * 1000))])
+                self._jobs.put(Job([*commands, ("PEXPIRE", name, int(alive * 1000))]))
         if over:
             with self._lock:
                 if self._told.get(key) is frames:
@@ -205,40 +221,37 @@ class RedisLeases:
     def _work(self) -> None:
         every = LEASE / 3
         due = time.monotonic() + every
-        while True:
-            jobs: list[Job] = []
+        jobs: list[Job] = []
+        while not any(job is _LAST for job in jobs):
             with contextlib.suppress(Empty):
-                jobs.append(self._next_job(max(0.0, due - time.monotonic())))
+                jobs.append(self._jobs.get(timeout=max(0.0, due - time.monotonic())))
                 while True:
-                    jobs.append(self._next_job(0.0))
-            if time.monotonic() >= due:
-                due = time.monotonic() + every
-                jobs.append(self._renewals())
-            commands = [command for job in jobs for command in job]
-            # What cannot be told is not told: leases end by themselves, streams expire.
-            with contextlib.suppress(StoreError):
-                if commands:
-                    run(self._link.together(commands, [RELEASE, RENEW]))
-            if any(job is _LAST for job in jobs):
-                return
+                    jobs.append(self._jobs.get_nowait())
+            now = time.monotonic()
+            if now >= due:
+                due = now + every
+                jobs.append(Job(self._renewals()))
+            jobs = [job for job in self._unsent(jobs) if job is _LAST or job.until > now]
 
-    def _next_job(self, timeout: float) -> Job:
-        job = self._jobs.get(timeout=timeout) if timeout else self._jobs.get_nowait()
-        return _LAST if job is None else job
+    def _unsent(self, jobs: list[Job]) -> list[Job]:
+        """Send what there is to send; return the jobs of which that was in vain."""
+        commands = [command for job in jobs for command in job.commands]
+        try:
+            if commands:
+                run(self._link.together(commands, [RELEASE, RENEW]))
+        except StoreError:
+            return jobs
+        return [job for job in jobs if job is _LAST]
 
-    def _renewals(self) -> Job:
-        job: Job = []
+    def _renewals(self) -> list[Command]:
+        commands: list[Command] = []
         with self._lock:
             for key, token in self._tokens.items():
                 names = [self._names.lease(key)]
                 if key in self._told and self._told[key].wanted:
                     names.append(self._names.stream(key, token))
-                job.append(called(RENEW, names, token, int(LEASE * 1000)))
-        return job
-
-
-_LAST: Job = []
-"""The job behind which there is none. It is known by its identity."""
+                commands.append(called(RENEW, names, token, int(LEASE * 1000)))
+        return commands
 
 
 class _Waiting:
@@ -253,7 +266,7 @@ class _Waiting:
         self._bell.ring()
 
     async def news(self, colour: Colour, timeout: float) -> News:
-        """Wait for a message; without one, try again when a dead holder's lease has ended."""
-        await colour.wait(self._bell, lambda: self._heard is not None, min(timeout, LEASE))
+        """Wait for a message; without one, try again all the same."""
+        await colour.wait(self._bell, lambda: self._heard is not None, min(timeout, AGAIN))
         heard, self._heard = self._heard, None
         return News.FREE if heard is None else heard

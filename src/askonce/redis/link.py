@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
 
 from redis.exceptions import (
     AskError,
@@ -42,7 +41,7 @@ class Link:
     def __init__(self, address: Address) -> None:
         self.address = address
         self._threads = ThreadSide(address)
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopSide] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, LoopSide] = {}
         self._closed = False
         self._inherited: list[object] = []
 
@@ -122,7 +121,7 @@ class Link:
         self._closed = True
         self._threads.close()
         here = None if blocking.is_running() else asyncio.get_running_loop()
-        loops, self._loops = dict(self._loops), WeakKeyDictionary()
+        loops, self._loops = self._loops, {}
         for loop, side in loops.items():
             if loop is here:
                 await side.close()
@@ -143,13 +142,21 @@ class Link:
         loop = asyncio.get_running_loop()
         side = self._loops.get(loop)
         if side is None:
+            self._let_go_of_ended_loops()
             side = self._loops[loop] = LoopSide(self.address)
         return side
+
+    def _let_go_of_ended_loops(self) -> None:
+        # Their connections know them, so a weak reference would never end. What nobody closed in
+        # its own loop is closed with a ResourceWarning, as Python does it.
+        for loop in list(self._loops):
+            if loop.is_closed():
+                self._loops.pop(loop, None)
 
     def after_fork(self) -> None:
         """Begin anew in a child; the parent's connections stay the parent's."""
         self._inherited.append((self._threads, self._loops))
-        self._threads, self._loops = ThreadSide(self.address), WeakKeyDictionary()
+        self._threads, self._loops = ThreadSide(self.address), {}
 
 
 def called(script: Script, names: Sequence[bytes], *arguments: Any) -> Command:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from askonce.keys import LENGTH
 from askonce.redis import clients
@@ -78,7 +79,13 @@ class News:
 
     def _listen_once(self) -> None:
         client = clients.blocking(self._address, patience=ALIVE)
-        with contextlib.closing(client), client.pubsub() as channel:
+        try:
+            self._hear_all(client)
+        finally:
+            clients.close(client)
+
+    def _hear_all(self, client: Any) -> None:
+        with client.pubsub() as channel:
             channel.health_check_interval = ALIVE
             channel.subscribe(self._names.news)
             while not self._over.is_set():

@@ -147,6 +147,8 @@ class LoopSide:
             if failures != self._failures:
                 raise _failed_before(self._address)
             try:
+                if not self._address.cluster:
+                    return await do(self._client(patience))
                 # A cluster is looked for by one task after another: this ends their waiting.
                 async with asyncio.timeout(self._address.longest + patience):
                     return await do(self._client(patience))

@@ -18,6 +18,7 @@ from askonce.codec import decode, encode
 from askonce.errors import StoreError
 from askonce.model import NOTHING, Entry, Versions
 from askonce.redis import address
+from askonce.redis.address import Address
 from askonce.redis.leases import RedisLeases
 from askonce.redis.link import Link, called
 from askonce.redis.names import Names
@@ -40,6 +41,9 @@ CONFIRMED = 0.1
 AT_ONCE = 1000
 """Keys forgotten by one script: Lua's stack ends at 8,000."""
 
+READ_AT_ONCE = 100
+"""Entries listed by one script: others wait for it, and some may be large."""
+
 LARGE, PATIENCE = 2**20, 1.0
 """From so many bytes on a put may take so many seconds longer: a slow network is not a dead one."""
 
@@ -52,18 +56,24 @@ class Redis:
     """A store on a server, a cluster or a replicated server, shared by all who know its address.
 
     The server drops entries an hour after they expire; how much it may hold in all is its own
-    `maxmemory`. Nothing is opened before the first use.
+    `maxmemory`. Nothing is opened before the first use. `clock` is the time of entries, `steady`
+    that after which a server that failed is tried again.
     """
 
     blocking = False
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
-        self._address = address.read(url)
+    def __init__(
+        self,
+        url: str | Address,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._address = address.read(url) if isinstance(url, str) else url
         self._clock = clock
         self._link = Link(self._address)
         self._names = Names(self._address)
         self._news = News(self._address, self._names)
-        self.breaker = Breaker(time.monotonic)
+        self.breaker = Breaker(steady)
         """What the store above us asks before it asks us; leases ask it too."""
         self.leases = RedisLeases(self._link, self._names, self._news, self.breaker)
         self._listing: list[bytes] | None = None
@@ -123,7 +133,6 @@ class Redis:
 
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries and say how many there were."""
-        self._listing = None
         commands: list[Command] = []
         for members in self._buckets(dict.fromkeys(keys)).values():
             for first in range(0, len(members), AT_ONCE):
@@ -140,7 +149,6 @@ class Redis:
 
         Where there are replicas, one of them has it before this returns.
         """
-        self._listing = None
         await self._link.in_thread(lambda client: self._invalidate(client, tag), patience=CONFIRMED)
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
@@ -153,7 +161,7 @@ class Redis:
         found: list[tuple[bytes, Entry]] = []
         at = bisect.bisect_right(self._listing, after) if after else 0
         while len(found) < limit and at < len(self._listing):
-            page = self._listing[at : at + limit]
+            page = self._listing[at : at + min(limit, READ_AT_ONCE)]
             at += len(page)
             entries = (await self.get(page)).entries
             found += [(key, it) for key, it in zip(page, entries, strict=True) if it is not None]

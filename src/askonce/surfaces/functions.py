@@ -252,16 +252,13 @@ class Kept:
         except Ambiguous as doubt:
             self._session.journal.warn(self._name, "%s is not cached: %s", self._name, doubt)
             return self._bypass(Reason("ambiguous", str(doubt)))
-        if self._is_inside(key):
+        if (around := _computing.get()) and self._is_inside(key, around):
             return self._bypass(Reason("recursion", "this call is part of its own answer"))
         return Plan(key, PLAIN, Facts(model=self._name, stream=stream, samples=False), options)
 
-    def _is_inside(self, key: bytes) -> bool:
+    def _is_inside(self, key: bytes, around: tuple[Ticket, ...]) -> bool:
         engine = self._session.engine
-        return any(
-            ticket.open and ticket.plan.key == key and ticket.engine is engine
-            for ticket in _computing.get()
-        )
+        return any(it.open and it.plan.key == key and it.engine is engine for it in around)
 
     def _bypass(self, reason: Reason) -> Plan | None:
         self._session.note(Outcome("bypass", reason=reason, dialect=PLAIN.name, model=self._name))
