@@ -11,7 +11,9 @@ import workload
 from askonce import Cache, keys
 from askonce.blocking import run
 from askonce.colours import THREADS
+from askonce.dialects.contract import Facts
 from askonce.dialects.plain import PLAIN
+from askonce.plans import Plan
 from rows import ANY, Budget, Row
 from timing import Pace, Subject, Timed, race
 
@@ -87,7 +89,7 @@ def _recall(request: str) -> Timed:
 
     def put(asked: dict[str, Any]) -> None:
         alias, key = keys.digest(asked), keys.value_key("wire", asked)
-        run(engine.keep(key, PLAIN, workload.ANSWER_JSON, options, THREADS))
+        run(engine.keep(Plan(key, PLAIN, Facts(), options), workload.ANSWER_JSON, THREADS))
         run(engine.learn(alias, key, THREADS))
 
     fresh = _filled(request, put)

@@ -1,15 +1,17 @@
-"""Four processes serve an entry while another one invalidates it: is anything old served after?
+"""Processes serve an entry while another one invalidates it: is anything old served after?
 
-Each process calls one cached function, again and again. It answers with the version of a document,
-which all of them read from shared memory. Another process changes the document, invalidates its
-tag, and notes when `invalidate` returned; a call that begins later and is answered with an older
-version is STALE: there must be none. FORGET does the same with an entry without tags, which
-the memory of each process may serve until it is told, or, where the network was cut, until it is
-back. LONGEST is the time after which the last STALE call began. UNCONFIRMED and UNREACHED
-count invalidations that raised, as no replica had them in time (WAIT) or no server answered; they
-are tried again. One that returned was confirmed by a replica, where its primary had one.
+Each of four processes calls one cached function, again and again. It answers with the version of a
+document, which all of them read from shared memory. Another process changes the document,
+invalidates its tag, and notes when `invalidate` returned; a call that begins later and is answered
+with an older version is STALE: there must be none. FORGET does the same with an entry without tags,
+which the memory of each process may serve until it is told, or, where the network was cut, until it
+is back. CHAIN calls a function whose tag comes from a call inside it, over one SQLite file.
+UNTAGGED leaves the tag out and must be seen to be stale; it runs only when asked for. LONGEST is
+the time after which the last STALE call began. UNCONFIRMED and UNREACHED count invalidations that
+raised, as no replica had them in time (WAIT) or no server answered; they are tried again. One that
+returned was confirmed by a replica, where its primary had one.
 
-    python bench/invalidation.py [--seconds 8] [SCENARIO ...]
+    python bench/invalidation.py [--seconds 8] [--readers 4] [--changes 1000] [SCENARIO ...]
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import argparse
 import bisect
 import contextlib
 import json
+import math
 import mmap
 import os
 import random
@@ -69,7 +72,10 @@ class Document:
 
 
 def function(cache: Cache, document: Document, kind: str) -> Callable[[], int]:
-    """Return the cached function: a version of the document, or a number of its own each time."""
+    """Return the cached function: a version of the document, or a number of its own each time.
+
+    Of a chain, the tag is known only to the function inside.
+    """
 
     @cache(tags=[TAG], version=kind)
     def version() -> int:
@@ -79,7 +85,11 @@ def function(cache: Cache, document: Document, kind: str) -> Callable[[], int]:
     def number() -> int:
         return random.getrandbits(50)
 
-    return version if kind == "tag" else number
+    @cache(version=kind)
+    def chain() -> int:
+        return document.read() if kind == "untagged" else version()
+
+    return {"tag": version, "forget": number}.get(kind, chain)
 
 
 def read(url: str, path: str, kind: str) -> None:
@@ -138,6 +148,13 @@ def single() -> Iterator[Stage]:
     """Nothing else happens."""
     with Server(binary("valkey9", "redis8")) as server:
         yield Stage(server.url)
+
+
+@contextmanager
+def one_file() -> Iterator[Stage]:
+    """One SQLite file, without a server."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Stage(f"sqlite:///{folder}/answers.db")
 
 
 @contextmanager
@@ -203,7 +220,10 @@ SCENARIOS: dict[str, tuple[str, Callable[[], AbstractContextManager[Stage]]]] = 
     "forget": ("forget", single),
     "forget-cluster": ("forget", cluster),
     "forget-cut-off": ("forget", cut_off),
+    "chain": ("chain", one_file),
+    "untagged": ("untagged", one_file),
 }
+ON_DEMAND = ("untagged",)
 
 
 # Playing
@@ -242,6 +262,7 @@ def forget(cache: Cache, call: Callable[[], int]) -> Change:
 class Played:
     """What was done and seen."""
 
+    kind: str
     changes: list[Change]
     errors: list[str]
     """What invalidations raised that were then tried again."""
@@ -251,32 +272,45 @@ class Played:
     """When the last event was over."""
 
 
-def play(kind: str, stage: Stage, seconds: float, folder: Path) -> Played:
-    """Let the readers call, and change what they serve until the time is over."""
+def play(
+    kind: str,
+    stage: Stage,
+    folder: Path,
+    *,
+    seconds: float = math.inf,
+    readers: int = READERS,
+    most: float = math.inf,
+) -> Played:
+    """Let the readers call, and change what they serve, until time or changes are over."""
     path = folder / "document"
     document = Document(path)
-    readers = [Reader(stage.readers or stage.url, path, kind) for _ in range(READERS)]
+    callers = [Reader(stage.readers or stage.url, path, kind) for _ in range(readers)]
     changes: list[Change] = []
     errors: list[str] = []
     settled = 0.0
     with Cache(stage.url) as cache:
         call = function(cache, document, kind)
         began, events = time.monotonic(), list(stage.events)
-        while (now := time.monotonic()) < began + seconds:
-            if kind == "tag":
-                change = change_tag(cache, document, len(changes) + 1, errors)
-            else:
+        while (now := time.monotonic()) < began + seconds and len(changes) < most:
+            if kind == "forget":
                 change = forget(cache, call)
+            else:
+                change = change_tag(cache, document, len(changes) + 1, errors)
             changes.append(change)
             stage.after(change.number)
             if events and now - began >= events[0][0] * seconds:
                 events.pop(0)[1]()
                 settled = time.monotonic()
             time.sleep(BETWEEN)
-    results = [reader.result() for reader in readers]
+    results = [caller.result() for caller in callers]
     calls = [tuple(call) for result in results for call in result["calls"]]
-    hits = sum(result["hits"] for result in results) / READERS
-    return Played(changes, errors, calls, hits, settled)
+    hits = sum(result["hits"] for result in results) / readers
+    return Played(kind, changes, errors, calls, hits, settled)
+
+
+def stale(played: Played) -> list[float]:
+    """Return how long after it was invalidated or forgotten each answer was served, in seconds."""
+    return stale_numbers(played) if played.kind == "forget" else stale_tags(played)
 
 
 def stale_tags(played: Played) -> list[float]:
@@ -310,25 +344,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
     parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--readers", type=int, default=READERS)
+    parser.add_argument("--changes", type=float, default=math.inf, help="end after so many")
     arguments = parser.parse_args()
     if unknown := set(arguments.scenarios) - set(SCENARIOS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     print(HEADER, flush=True)
     well = True
-    for name in arguments.scenarios or SCENARIOS:
+    for name in arguments.scenarios or [name for name in SCENARIOS if name not in ON_DEMAND]:
         kind, scene = SCENARIOS[name]
         with contextlib.ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            played = play(kind, stack.enter_context(scene()), arguments.seconds, folder)
+            played = play(
+                kind,
+                stack.enter_context(scene()),
+                folder,
+                seconds=arguments.seconds,
+                readers=arguments.readers,
+                most=arguments.changes,
+            )
         unconfirmed = sum("confirmed" in error for error in played.errors)
-        stale = stale_tags(played) if kind == "tag" else stale_numbers(played)
+        late = stale(played)
         print(
             f"{name:<22}{len(played.changes):>8}{unconfirmed:>13}"
             f"{len(played.errors) - unconfirmed:>11}{len(played.calls):>8}"
-            f"{played.hits:>6.0%}{len(stale):>7}{1000 * max(stale, default=0):>12.1f}",
+            f"{played.hits:>6.0%}{len(late):>7}{1000 * max(late, default=0):>12.1f}",
             flush=True,
         )
-        well = well and (kind != "tag" or not stale)
+        well = well and (kind == "forget" or not late)
     return 0 if well else 1
 
 

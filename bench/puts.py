@@ -21,9 +21,10 @@ import workload
 from askonce import Cache, keys
 from askonce.blocking import run
 from askonce.colours import TASKS, THREADS
-from askonce.engine import Engine, Ticket
+from askonce.engine import Engine
 from askonce.model import Reason, Request, Response
 from askonce.policy import Options
+from askonce.tickets import Ticket
 from rows import Budget, Row
 from timing import Pace, Subject, Timed, race
 

@@ -25,7 +25,7 @@ from askonce.journal import Journal
 from askonce.model import Entry
 from askonce.policy import Options
 from askonce.redis.store import Redis
-from askonce.testing.binaries import find
+from askonce.testing.binaries import Binary, find
 from askonce.testing.servers import Server
 from rows import ANY, Budget, Row
 from timing import Pace, Subject, Timed, race
@@ -53,9 +53,8 @@ def measure(pace: Pace) -> Iterator[Row]:
         yield from _gets(engine, store, server, pace)
         yield from _puts(store, server, pace)
         yield from _batches(store, server, pace)
-        yield from _from_tasks(store, server, pace)
-    with Server(binary) as server:
-        yield from _memory(server, pace)
+        yield from _from_tasks(engine, store, server, pace)
+    yield from _memory(binary, pace)
 
 
 def _key(name: str, number: int = 0) -> bytes:
@@ -97,6 +96,11 @@ def _client(url: str, **options: Any) -> Any:
 
 def _request() -> Any:
     return json.loads(REQUEST)
+
+
+def _counted() -> Callable[[], int]:
+    numbers = iter(range(10**9))
+    return lambda: next(numbers)
 
 
 # Reading
@@ -171,20 +175,16 @@ def _puts(store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
     def put(number: int) -> None:
         run(store.put({_key("put", number): _entry()}))
 
-    def counted() -> Callable[[], int]:
-        numbers = iter(range(10**9))
-        return lambda: next(numbers)
-
     subjects = [
         Subject(
             "redis-py: SET with EX",
-            lambda: Timed(lambda n: raw.set(f"p{n}", workload.ANSWER_JSON, ex=600), counted()),
+            lambda: Timed(lambda n: raw.set(f"p{n}", workload.ANSWER_JSON, ex=600), _counted()),
         ),
-        Subject("askonce: put", lambda: Timed(put, counted()), HIT),
+        Subject("askonce: put", lambda: Timed(put, _counted()), HIT),
         Subject(
             "tutorial: json.dumps, SETEX",
             lambda: Timed(
-                lambda n: raw.setex(f"t{n}", 600, json.dumps(workload.answer())), counted()
+                lambda n: raw.setex(f"t{n}", 600, json.dumps(workload.answer())), _counted()
             ),
         ),
     ]
@@ -194,13 +194,24 @@ def _puts(store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
 # Tasks
 
 
-def _from_tasks(store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
+def _from_tasks(engine: Engine, store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
     import redis.asyncio
 
-    raw, plain = redis.asyncio.Redis.from_url(server.url), _key("plain")
+    raw, options = redis.asyncio.Redis.from_url(server.url), Options()
+    plain, with_tags = _key("plain"), _key("tagged")
 
     async def get(_: Any) -> None:
         assert (await store.get((plain,))).entries[0] is not None
+
+    async def hit(request: Any) -> None:
+        assert await engine.recall(keys.digest(request), options) is not None
+
+    async def tagged(request: Any) -> None:
+        keys.digest(request)
+        assert (await store.get((with_tags,), TAGS)).entries[0] is not None
+
+    async def put(number: int) -> None:
+        await store.put({_key("put", number): _entry()})
 
     async def many(_: Any) -> None:
         await asyncio.gather(*[get(None) for _ in range(AT_ONCE)])
@@ -210,13 +221,23 @@ def _from_tasks(store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
 
     with asyncio.Runner() as loop:
         subjects = [
-            Subject("redis-py: GET", lambda: Timed(lambda _: raw.get("raw"), lambda: None)),
-            Subject("askonce: get", lambda: Timed(get, lambda: None), HIT),
+            Subject("redis-py: GET", lambda: Timed(lambda _: raw.get("raw"), _request)),
+            Subject("askonce: the store's get alone", lambda: Timed(get, _request)),
+            Subject("askonce: hit, key included", lambda: Timed(hit, _request), HIT),
+            Subject("askonce: hit with 3 tags, key included", lambda: Timed(tagged, _request), HIT),
         ]
-        yield from race("Get from Redis in a task", subjects, pace, loop)
+        yield from race("Hit from Redis in a task, 4 KB", subjects, pace, loop)
+        subjects = [
+            Subject(
+                "redis-py: SET with EX",
+                lambda: Timed(lambda n: raw.set(f"p{n}", workload.ANSWER_JSON, ex=600), _counted()),
+            ),
+            Subject("askonce: put", lambda: Timed(put, _counted()), HIT),
+        ]
+        yield from race("Put into Redis in a task, an answer of 1.6 KB", subjects, pace, loop)
         subjects = [
             Subject("redis-py: GET", lambda: Timed(raw_many, lambda: None)),
-            Subject("askonce: get", lambda: Timed(many, lambda: None)),
+            Subject("askonce: get", lambda: Timed(many, lambda: None), HIT),
         ]
         yield from race(f"{AT_ONCE} tasks at once, all of them", subjects, pace, loop)
         loop.run(raw.aclose())
@@ -255,32 +276,30 @@ def _batches(store: Redis, server: Server, pace: Pace) -> Iterator[Row]:
 # Memory
 
 
-def _memory(server: Server, pace: Pace) -> Iterator[Row]:
+def _memory(binary: Binary, pace: Pace) -> Iterator[Row]:
+    """Fill a fresh server with each: one that was emptied goes on freeing in the background."""
     group = f"Memory of {pace.many:,} answers of 1.6 KB in Redis"
-    raw = _client(server.url, socket_timeout=60)
-    store = Redis(f"{server.url}?timeout=60")
     first = 0.0
-    for what, fill in (
-        ("askonce", lambda: _fill_ours(store, pace.many)),
-        ("tutorial: plain JSON", lambda: _fill_plain(raw, pace.many)),
-    ):
-        raw.flushall()
-        before = raw.info("memory")["used_memory"]
-        fill()
-        used = (raw.info("memory")["used_memory"] - before) / pace.many
+    for what, fill in (("askonce", _fill_ours), ("tutorial: plain JSON", _fill_plain)):
+        with Server(binary) as server:
+            raw = _client(server.url, socket_timeout=60)
+            before = raw.info("memory")["used_memory"]
+            fill(server.url, pace.many)
+            used = (raw.info("memory")["used_memory"] - before) / pace.many
         ratio = used / first if first else None
         first = first or used
         yield Row(group, what, "B each", used, ratio=ratio, calls=pace.many)
+
+
+def _fill_ours(url: str, count: int) -> None:
+    store, entry = Redis(f"{url}?timeout=60"), _entry()
+    for first in range(0, count, 1000):
+        run(store.put({_key("m", n): entry for n in range(first, min(count, first + 1000))}))
     run(store.close())
 
 
-def _fill_ours(store: Redis, count: int) -> None:
-    entry = _entry()
-    for first in range(0, count, 1000):
-        run(store.put({_key("m", n): entry for n in range(first, min(count, first + 1000))}))
-
-
-def _fill_plain(raw: Any, count: int) -> None:
+def _fill_plain(url: str, count: int) -> None:
+    raw = _client(url, socket_timeout=60)
     text = json.dumps(workload.answer())
     for first in range(0, count, 1000):
         with raw.pipeline(transaction=False) as pipeline:

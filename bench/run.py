@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import chains
 import clients
 import exact
 import machine
@@ -47,6 +48,7 @@ SCENARIOS: dict[str, Callable[[Pace], Iterable[Row]]] = {
     "size": size.measure,
     "startup": startup.measure,
     "stampede": stampede.measure,
+    "chains": chains.measure,
 }
 
 BROKEN = "a scenario broke"
@@ -80,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Measure askonce beside its peers. Files lie in the folder for temporary "
-        "files (TMPDIR); the largest takes 3 GB."
+        "files (TMPDIR); the largest takes 4 GB."
     )
     parser.add_argument("scenario", nargs="*", help=f"some of {', '.join(SCENARIOS)}; or all")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller; for a first look")

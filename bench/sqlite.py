@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +22,7 @@ from askonce import keys
 from askonce.blocking import run
 from askonce.engine import Engine
 from askonce.journal import Journal
-from askonce.model import Entry
+from askonce.model import NOTHING, Entry, Versions
 from askonce.policy import Options
 from askonce.stores.sqlite import SQLite
 from rows import Budget, Row
@@ -44,7 +44,7 @@ def measure(pace: Pace) -> Iterator[Row]:
         stores, built = {}, []
         for count in (pace.few, pace.many):
             path = Path(folder) / f"{count}.db"
-            built.append(_build(path, count))
+            built.append(build(path, count))
             stores[count] = SQLite(path, limit="100GB")
         yield from built
         yield from _known(stores, pace, folder)
@@ -99,11 +99,12 @@ def _alias(asked: Any) -> bytes:
     return keys.digest(asked)
 
 
-def _key(number: int) -> bytes:
+def key(number: int) -> bytes:
+    """Return the key of an entry of `build`."""
     return keys.digest(["wire", number])
 
 
-def _entry(number: int) -> Entry:
+def _entry(number: int, tags: Versions = NOTHING) -> Entry:
     return Entry(
         body=workload.ANSWER_JSON + b" " * (number % 64),
         created=time.time(),
@@ -112,20 +113,24 @@ def _entry(number: int) -> Entry:
         dialect="openai.chat",
         model=workload.MODEL,
         usage={"input": 900, "output": 240, "total": 1140},
+        tags=tags,
     )
 
 
-def _build(path: Path, count: int) -> Row:
+def build(path: Path, count: int, tags: Callable[[int], Sequence[str]] = lambda _: ()) -> Row:
     """Write `count` answers and as many aliases, in the order in which they would come."""
     store, began = SQLite(path, limit="100GB"), time.perf_counter()
     asked = json.loads(REQUEST)
     last, text = asked["messages"][-1], asked["messages"][-1]["content"]
     for start in range(0, count, BATCH):
         rows: dict[bytes, Entry] = {}
-        for number in range(start, min(count, start + BATCH)):
+        numbers = range(start, min(count, start + BATCH))
+        carried = {tag for number in numbers for tag in tags(number)}
+        versions = run(store.get((), carried)).versions
+        for number in numbers:
             last["content"] = workload.numbered(text, number)
-            rows[_key(number)] = _entry(number)
-            rows[_alias(asked)] = Entry(_key(number), time.time(), kind="alias")
+            rows[key(number)] = _entry(number, {tag: versions[tag] for tag in tags(number)})
+            rows[_alias(asked)] = Entry(key(number), time.time(), kind="alias")
         run(store.put(dict(sorted(rows.items()))))
     run(store.close())
     took = time.perf_counter() - began
@@ -188,7 +193,7 @@ def _recall_unknown(store: SQLite, count: int) -> Timed:
 
 def _get(store: SQLite, count: int) -> Timed:
     numbers = _at_random(count)
-    return Timed(lambda key: run(store.get((key,))), lambda: _key(numbers()))
+    return Timed(lambda asked: run(store.get((asked,))), lambda: key(numbers()))
 
 
 def _dspy(count: int, folder: str) -> Timed:

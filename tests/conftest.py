@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import cache as remembered
 from typing import TypeVar
 
@@ -31,6 +32,13 @@ def upstream() -> Iterator[FakeUpstream]:
 def cache() -> Iterator[Cache]:
     with Cache("memory://", strict=True) as made:
         yield made
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[[T], T]]:
+    """Open something, a client of an SDK for one, until the test is over."""
+    with ExitStack() as stack:
+        yield stack.enter_context
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 import http
 import logging
 import threading
@@ -28,6 +29,11 @@ class City(BaseModel):
     name: str
 
 
+@pytest.fixture
+def client(upstream, cache, opened):
+    return cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
+
+
 def test_the_public_names_are_sorted_and_all_there():
     assert askonce.__all__ == sorted(askonce.__all__)
     assert all(hasattr(askonce, name) for name in askonce.__all__)
@@ -44,8 +50,8 @@ def test_get_returns_what_put_kept(cache):
     assert cache.get(**dict(reversed(REQUEST.items()))) is False
 
 
-def test_get_gives_an_sdk_object_back(cache, upstream):
-    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="k")
+def test_get_gives_an_sdk_object_back(cache, upstream, opened):
+    client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
     response = client.chat.completions.create(**REQUEST)
     cache.put(response, **REQUEST)
     found = cache.get(**REQUEST)
@@ -95,8 +101,8 @@ def test_get_and_put_obey_using(cache):
         assert cache.get(**REQUEST) is None
 
 
-def test_ask_is_one_line(cache, upstream):
-    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="k")
+def test_ask_is_one_line(cache, upstream, opened):
+    client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
     answer, from_cache = cache.ask("What is RAG?", model="gpt-4o", client=client)
     assert answer
     assert not from_cache
@@ -115,6 +121,10 @@ def test_ask_makes_its_own_client_from_the_environment(cache, upstream, monkeypa
         assert not cache.ask("What is RAG?", model).from_cache
         assert cache.ask("What is RAG?", model).from_cache
     assert upstream.calls == 3
+    made = list(cache._asked.values())
+    cache.close()
+    assert [client.is_closed() for client in made] == [True, True]
+    assert not cache.ask("What is RAG?", "gpt-4o").from_cache
 
 
 def test_ask_through_an_async_client_is_awaited(cache, upstream):
@@ -128,8 +138,8 @@ def test_ask_through_an_async_client_is_awaited(cache, upstream):
     assert second == (first.text, True)
 
 
-def test_a_recording_sees_calls_from_threads_and_tasks(cache, upstream):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+def test_a_recording_sees_calls_from_threads_and_tasks(cache, upstream, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
 
     def call():
         client.chat.completions.create(temperature=0, **REQUEST)
@@ -146,8 +156,8 @@ def test_a_recording_sees_calls_from_threads_and_tasks(cache, upstream):
     assert [outcome.kind for outcome in calls] == ["miss", "hit", "hit", "hit"]
 
 
-def test_hooks_see_outcomes_and_cannot_break_a_call(cache, upstream, caplog):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+def test_hooks_see_outcomes_and_cannot_break_a_call(cache, upstream, caplog, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
     seen = []
     cache.on("miss", seen.append)
     cache.on("hit", lambda outcome: 1 / 0)
@@ -159,14 +169,48 @@ def test_hooks_see_outcomes_and_cannot_break_a_call(cache, upstream, caplog):
         cache.on("missed", seen.append)
 
 
-def test_stats_count_calls_and_tokens(cache, upstream):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+def test_stats_count_calls_and_tokens(cache, upstream, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
     for temperature in (0, 0, 1):
         made = client.chat.completions.create(temperature=temperature, **REQUEST)
     stats = cache.stats()
     assert (stats.miss, stats.hit, stats.bypass, stats.calls) == (1, 1, 1, 3)
     assert stats.hit_rate == pytest.approx(1 / 3)
     assert stats.tokens_saved == made.usage.total_tokens
+
+
+def test_forget_drops_all_inputs_of_a_batch(cache, client, upstream):
+    create = functools.partial(client.embeddings.create, model="text-embedding-3-small")
+    create(input=["a", "b", "a"])
+    assert cache.last.key == ""
+    assert len(cache.last.parts) == 2
+    assert cache.forget(cache.last) == 2
+    create(input=["a", "b"])
+    assert upstream.calls == 2
+    create(input=["a", "b"])
+    assert cache.last.hit
+    assert cache.forget(cache.last) == 2
+
+
+def test_forget_drops_nothing_of_a_call_that_has_no_entry(cache, client):
+    client.chat.completions.create(temperature=1, **REQUEST)
+    assert cache.last.kind == "bypass"
+    assert cache.forget(cache.last) == 0
+
+
+@pytest.mark.parametrize("kind", ["miss", "hit"])
+def test_a_change_to_an_outcome_changes_nothing_that_is_kept(cache, client, kind):
+    with cache.using(tags=["doc:1"]):
+        client.chat.completions.create(temperature=0, **REQUEST)
+        if kind == "hit":
+            client.chat.completions.create(temperature=0, **REQUEST)
+        assert cache.last.kind == kind
+        usage, tags = dict(cache.last.usage), dict(cache.last.tags)
+        cache.last.usage.clear()
+        cache.last.tags.clear()
+        client.chat.completions.create(temperature=0, **REQUEST)
+    assert (cache.last.kind, cache.last.usage, cache.last.tags) == ("hit", usage, tags)
+    assert cache.last.usage["total"] > 0
 
 
 def test_forget_takes_keys_and_outcomes(cache):
@@ -193,7 +237,7 @@ def test_entries_are_listed_in_order_of_their_keys(cache):
         (lambda: Cache("sqlite3:///x.db"), "sqlite"),
         (lambda: Cache("memory://", ttl="soon"), "24h"),
         (lambda: Cache("memory://", memory="lots"), "64MB"),
-        (lambda: Cache("memory://", policy="faq"), "Policy"),
+        (lambda: Cache("memory://", policy="fqa"), "did you mean 'faq'"),
         (lambda: Cache("memory://").using(tags="doc:1"), "tags=\\['doc:1'\\]"),
         (lambda: Cache("memory://").using(ttl=-1), "positive"),
     ],
@@ -222,10 +266,10 @@ def test_the_default_is_sqlite_in_the_users_cache_folder(tmp_path, monkeypatch):
     assert (tmp_path / "askonce" / "answers.db").exists()
 
 
-def test_a_failing_store_never_breaks_a_call(tmp_path, upstream, caplog):
+def test_a_failing_store_never_breaks_a_call(tmp_path, upstream, caplog, opened):
     (tmp_path / "file").write_text("in the way")
     with Cache(f"sqlite:///{tmp_path}/file/answers.db") as cache, caplog.at_level(logging.WARNING):
-        client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+        client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
         for _ in range(3):
             assert client.chat.completions.create(temperature=0, **REQUEST).choices
         assert cache.last.kind == "hit"
@@ -253,10 +297,12 @@ class Blinking(Memory):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_whose_tags_could_not_be_looked_up_is_given_out_and_not_kept(upstream, stream):
+def test_an_answer_whose_tags_could_not_be_looked_up_is_given_out_and_not_kept(
+    upstream, stream, opened
+):
     store = Blinking()
     cache = Cache(store)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
 
     class Down(Blinking):
         def fail(self):
@@ -282,10 +328,10 @@ def test_what_is_put_while_its_tags_cannot_be_looked_up_is_not_kept():
 
 
 @pytest.mark.parametrize("trouble", [OSError("no disk"), ValueError("no sense")])
-def test_a_store_that_raises_what_it_should_not_never_breaks_a_call(upstream, trouble):
+def test_a_store_that_raises_what_it_should_not_never_breaks_a_call(upstream, trouble, opened):
     store = Blinking()
     cache = Cache(store)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
     seen = []
     cache.on("trouble", seen.append)
     store.trouble = trouble
@@ -355,9 +401,9 @@ def test_a_damaged_database_is_set_aside_and_a_new_one_begun(tmp_path, upstream,
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_policy_may_keep_sampled_answers(upstream):
+def test_a_policy_may_keep_sampled_answers(upstream, opened):
     with Cache("memory://", policy=Policy(sampled=True)) as cache:
-        client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+        client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
         for _ in range(2):
             client.chat.completions.create(temperature=1, **REQUEST)
         assert cache.last.kind == "hit"

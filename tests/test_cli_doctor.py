@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 import sys
@@ -12,7 +13,7 @@ import pytest
 from askonce import Cache
 from askonce.cli import main
 from askonce.commands import checks
-from askonce.stores import places
+from askonce.stores import places, schema
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def states(found):
 def test_a_sound_store_is_ok_and_is_left_as_it_was(doctor, store, url):
     code, state, found = doctor("--url", url)
     assert (code, state) == (0, "ok")
-    assert list(found)[:8] == [
+    assert list(found)[:9] == [
         "versions",
         "store",
         "file system",
@@ -67,13 +68,43 @@ def test_a_sound_store_is_ok_and_is_left_as_it_was(doctor, store, url):
         "file",
         "integrity",
         "use",
+        "sealing",
     ]
     assert set(states(found).values()) == {"ok"}
     assert found["store"]["says"] == f"{store} (from --url)"
-    assert "whole, 1 row, version 1, journal in WAL" in found["integrity"]["says"]
+    told = f"whole, 1 row, version {schema.VERSION}, journal in WAL"
+    assert told in found["integrity"]["says"]
     with Cache(url, strict=True) as cache:
         assert [entry.body for _, entry in cache.entries()] == [b'{"value":"kept"}']
         assert cache.get(model="m") == "kept"
+
+
+def test_whether_entries_are_sealed_is_said_and_no_secret_is_shown(doctor, url, monkeypatch):
+    monkeypatch.delenv("ASKONCE_SECRETS", raising=False)
+    assert doctor("--url", url)[2]["sealing"]["says"].startswith("ASKONCE_SECRETS is not set")
+    secrets = [base64.b64encode(bytes((number,)) * 32).decode() for number in (1, 2)]
+    monkeypatch.setenv("ASKONCE_SECRETS", ",".join(secrets))
+    code, state, found = doctor("--url", url)
+    assert (code, state) == (0, "ok")
+    assert found["sealing"]["says"] == "entries are sealed (2 secrets)"
+    assert not any(secret in json.dumps(found) for secret in secrets)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "secret 1 has 0 bytes, and a secret has 32"),
+        ("c2hvcnQ", "secret 1 has 5 bytes, and a secret has 32"),
+        ("no base64!", "secret 1 is not base64"),
+    ],
+)
+def test_a_secret_that_is_none_is_broken_and_not_shown(text, says, doctor, url, monkeypatch):
+    monkeypatch.setenv("ASKONCE_SECRETS", text)
+    code, state, found = doctor("--url", url)
+    assert (code, state) == (3, "broken")
+    assert found["sealing"]["says"] == f"ASKONCE_SECRETS: {says}"
+    assert found["sealing"]["fix"].startswith("make one with python -c")
+    assert not text or text not in json.dumps(found)
 
 
 def test_the_store_may_be_named_in_three_ways(doctor, store, url, monkeypatch):
@@ -219,7 +250,8 @@ def test_a_store_from_the_future_is_broken(doctor, store, url):
     pragma(store, "user_version = 99")
     code, state, found = doctor(url)
     assert (code, state) == (3, "broken")
-    assert found["integrity"]["says"] == "the file has version 99, and this askonce reads 1"
+    told = f"the file has version 99, and this askonce reads {schema.VERSION}"
+    assert found["integrity"]["says"] == told
     assert found["integrity"]["fix"] == "pip install --upgrade askonce"
 
 

@@ -453,3 +453,23 @@ def test_an_import_into_a_damaged_store_begins_a_new_one(askonce, url, tmp_path,
     assert "is damaged" in caplog.text
     assert len(list(tmp_path.glob("*.damaged-*"))) == 1
     assert list(held(url)) == list(numbered(1))
+
+
+def test_what_was_made_from_a_document_is_alive_again_only_with_its_content(askonce, tmp_path):
+    def urls(name):
+        return f"sqlite:///{tmp_path}/{name}.db"
+
+    def answer(url, content):
+        with Cache(url) as cache, cache.using(tags=[cache.document("handbook.md", content)]):
+            found = cache.get(question="q")
+            cache.put(content, question="q")
+            return found
+
+    answer(urls("old"), "one")
+    askonce("export", "out.jsonl", "--url", urls("old"))
+    for content, alive in (("one", True), ("two", False)):
+        url = urls(content)
+        with Cache(url) as cache:
+            cache.document("handbook.md", content)
+        askonce("import", "out.jsonl", "--url", url)
+        assert answer(url, content) == ("one" if alive else None)

@@ -369,7 +369,8 @@ def test_a_call_that_would_be_a_bypass_is_told_its_reason(told, why):
     assert code == 1
     assert found["a"]["bypass"] == {
         "code": "sampled",
-        "advice": "temperature is not set; set temperature=0 to cache this call",
+        "advice": "temperature is not set; set temperature=0 to cache this call, "
+        "or use a policy with pin_temperature=True",
     }
     assert found["b"]["bypass"] is not None
     out = why(sampled, CHAT)[1]

@@ -30,8 +30,8 @@ def client(upstream, cache):
         yield cache.wrap(made)
 
 
-def test_wrap_returns_the_same_object(upstream, cache):
-    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")
+def test_wrap_returns_the_same_object(upstream, cache, opened):
+    client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
     assert cache.wrap(client) is client
     assert cache.wrap(client) is client
 
@@ -60,9 +60,9 @@ def test_every_hit_is_an_object_of_its_own(client, upstream):
     assert upstream.calls == 1
 
 
-def test_the_first_hit_of_another_process_is_what_the_sdk_would_build(upstream, url):
+def test_the_first_hit_of_another_process_is_what_the_sdk_would_build(upstream, url, opened):
     def client(cache):
-        return cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
+        return cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")))
 
     upstream.script = lambda request: Reply("Yes.", extra={"future": {"field": [1]}})
     with Cache(url) as cache:
@@ -100,9 +100,9 @@ def test_a_stream_serves_whole_reads_and_a_whole_answer_serves_streams(client, u
     assert upstream.calls == 2
 
 
-def test_usage_is_asked_for_where_the_host_knows_it_and_hidden_from_the_caller(upstream):
+def test_usage_is_asked_for_where_the_host_knows_it_and_hidden_from_the_caller(upstream, opened):
     cache = Cache("memory://", models=Models.shipped().extended(usage_on_request=("127.0.0.1",)))
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")))
     chunks = list(chat(client, stream=True))
     assert all("usage" not in chunk.model_fields_set for chunk in chunks)
     assert all(chunk.choices for chunk in chunks)
@@ -241,8 +241,8 @@ def test_errors_pass_untouched_and_are_not_kept(client, upstream, cache):
     assert upstream.calls == 2
 
 
-def test_a_flight_spans_the_retries_of_the_sdk(upstream, cache):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="s", max_retries=2))
+def test_a_flight_spans_the_retries_of_the_sdk(upstream, cache, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="s", max_retries=2)))
     failing = Reply(status=500, error="oops", headers={"retry-after-ms": "1"})
     upstream.script = lambda request: failing if request.number < 3 else None
     chat(client)
@@ -294,18 +294,18 @@ def test_copies_of_a_wrapped_client_are_wrapped(client, upstream, cache):
     assert upstream.calls == 2
 
 
-def test_a_client_that_only_wrap_keeps_alive_works(upstream, cache):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
+def test_a_client_that_only_wrap_keeps_alive_works(upstream, cache, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")))
     gc.collect()
     chat(client)
     chat(client)
     assert upstream.calls == 1
 
 
-def test_a_shared_http_client_caches_only_the_wrapped_client(upstream, cache):
+def test_a_shared_http_client_caches_only_the_wrapped_client(upstream, cache, opened):
     with httpx2.Client() as http:
-        plain = OpenAI(base_url=f"{upstream.url}/v1", api_key="a", http_client=http)
-        wrapped = OpenAI(base_url=f"{upstream.url}/v1", api_key="b", http_client=http)
+        plain = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="a", http_client=http))
+        wrapped = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="b", http_client=http))
         cache.wrap(wrapped)
         chat(wrapped)
         chat(wrapped)
@@ -315,19 +315,21 @@ def test_a_shared_http_client_caches_only_the_wrapped_client(upstream, cache):
         assert upstream.calls == 3
 
 
-def test_a_proxy_from_the_environment_is_cached(upstream, cache, monkeypatch):
+def test_a_proxy_from_the_environment_is_cached(upstream, cache, monkeypatch, opened):
     monkeypatch.setenv("HTTP_PROXY", upstream.url)
-    client = cache.wrap(OpenAI(base_url="http://models.invalid/v1", api_key="secret"))
+    client = cache.wrap(opened(OpenAI(base_url="http://models.invalid/v1", api_key="secret")))
     chat(client)
     chat(client)
     assert upstream.calls == 1
 
 
-def test_azure_deployments_hide_the_model_and_a_setting_tells_it(upstream):
+def test_azure_deployments_hide_the_model_and_a_setting_tells_it(upstream, opened):
     models = Models.shipped().extended(stands_for={"our-deployment": "gpt-5-mini"})
     with Cache("memory://", models=models) as cache:
         client = cache.wrap(
-            AzureOpenAI(azure_endpoint=upstream.url, api_version="2025-01-01", api_key="secret")
+            opened(
+                AzureOpenAI(azure_endpoint=upstream.url, api_version="2025-01-01", api_key="secret")
+            )
         )
         for _ in range(2):
             client.chat.completions.create(model="our-deployment", messages=QUESTION)
@@ -399,8 +401,8 @@ def test_a_batch_of_which_nothing_was_known_is_counted_as_the_provider_counts(
     assert upstream.calls == 1
 
 
-def test_anthropic_takes_temperature_in_extra_body(upstream, cache):
-    client = cache.wrap(anthropic.Anthropic(base_url=upstream.url, api_key="secret"))
+def test_anthropic_takes_temperature_in_extra_body(upstream, cache, opened):
+    client = cache.wrap(opened(anthropic.Anthropic(base_url=upstream.url, api_key="secret")))
     call = {"model": "claude-haiku-4-5", "max_tokens": 100, "messages": QUESTION}
     client.messages.create(**call)
     assert cache.last.reason.code == "sampled"
@@ -481,8 +483,8 @@ def test_an_answer_dies_with_its_tag(client, upstream, cache):
     assert upstream.calls == 3
 
 
-def test_an_answer_in_flight_when_its_tag_is_invalidated_is_not_served(upstream, cache):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
+def test_an_answer_in_flight_when_its_tag_is_invalidated_is_not_served(upstream, cache, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")))
 
     def invalidate(request):
         if request.number == 1:
@@ -495,10 +497,10 @@ def test_an_answer_in_flight_when_its_tag_is_invalidated_is_not_served(upstream,
     assert upstream.calls == 2
 
 
-def test_time_to_live_is_absolute(upstream):
+def test_time_to_live_is_absolute(upstream, opened):
     now = [1_000_000.0]
     cache = Cache("memory://", ttl="24h", clock=lambda: now[0])
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret"))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="secret")))
     chat(client)
     now[0] += 24 * 3600 - 1
     chat(client)
@@ -509,8 +511,10 @@ def test_time_to_live_is_absolute(upstream):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_an_answer_that_repeats_its_callers_labels_repeats_this_callers(upstream, cache, streamed):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+def test_an_answer_that_repeats_its_callers_labels_repeats_this_callers(
+    upstream, cache, streamed, opened
+):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
 
     def ask(**labels):
         made = client.responses.create(
@@ -528,9 +532,9 @@ def test_an_answer_that_repeats_its_callers_labels_repeats_this_callers(upstream
     assert upstream.calls == 1
 
 
-def test_a_call_made_inside_another_is_not_taken_for_it(upstream, cache):
+def test_a_call_made_inside_another_is_not_taken_for_it(upstream, cache, opened):
     upstream.script = lambda request: Reply(text=request.json["messages"][0]["content"])
-    inner = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    inner = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
 
     def ask(client, text):
         messages = [{"role": "user", "content": text}]
@@ -541,15 +545,21 @@ def test_a_call_made_inside_another_is_not_taken_for_it(upstream, cache):
         ask(inner, "What is my key?")
         return "k"
 
-    outer = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key=key))
+    outer = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key=key)))
     assert [ask(outer, "Why?") for _ in range(3)] == ["Why?"] * 3
 
 
-def test_azure_urls_that_differ_are_never_one_request(upstream, cache):
+def test_azure_urls_that_differ_are_never_one_request(upstream, cache, opened):
     plain = cache.wrap(
-        OpenAI(base_url=f"{upstream.url}/openai", api_key="k", default_query={"api-version": "v1"})
+        opened(
+            OpenAI(
+                base_url=f"{upstream.url}/openai", api_key="k", default_query={"api-version": "v1"}
+            )
+        )
     )
-    azure = cache.wrap(AzureOpenAI(azure_endpoint=upstream.url, api_key="k", api_version="v1"))
+    azure = cache.wrap(
+        opened(AzureOpenAI(azure_endpoint=upstream.url, api_key="k", api_version="v1"))
+    )
     request = {"model": "gpt-4o", "temperature": 0, "messages": QUESTION}
     first = plain.chat.completions.create(**request)
     assert azure.chat.completions.create(**request).id != first.id
@@ -561,27 +571,29 @@ def test_a_client_of_an_unknown_kind_is_refused_with_the_fix(cache):
         cache.wrap(object())
 
 
-def test_a_call_made_inside_another_keeps_its_own_options(upstream, cache):
+def test_a_call_made_inside_another_keeps_its_own_options(upstream, cache, opened):
     transport = cache.transport(httpx2.HTTPTransport(), policy=Policy(sampled=True))
-    inner = OpenAI(
-        base_url=f"{upstream.url}/v1",
-        api_key="k",
-        http_client=httpx2.Client(transport=transport),
+    inner = opened(
+        OpenAI(
+            base_url=f"{upstream.url}/v1",
+            api_key="k",
+            http_client=httpx2.Client(transport=transport),
+        )
     )
     question = {"model": "gpt-4o", "messages": [{"role": "user", "content": "A key?"}]}
 
     def key():
         return str(inner.chat.completions.create(**question).id)
 
-    outer = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key=key))
+    outer = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key=key)))
     chat(outer)
     chat(outer, seed=1)
     assert sum(b"A key?" in request.body for request in upstream.requests) == 1
     inner.close()
 
 
-def test_wrapping_twice_with_other_options_is_refused(upstream, cache):
-    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="k")
+def test_wrapping_twice_with_other_options_is_refused(upstream, cache, opened):
+    client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
     cache.wrap(client, tags=["doc"])
     assert cache.wrap(client, tags=["doc"]) is cache.wrap(client) is client
     with pytest.raises(ConfigError, match="using"):

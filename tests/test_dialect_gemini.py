@@ -13,10 +13,11 @@ from google.genai import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from askonce import frames
+from askonce import frames, replay
 from askonce.dialects.contract import Facts
 from askonce.dialects.gemini import GEMINI
 from askonce.frames import Event
+from askonce.model import Response
 
 STREAM = Facts(stream=True)
 PATH = "/v1beta/models/gemini-2.5-flash"
@@ -252,6 +253,17 @@ def test_a_stream_that_is_not_complete_is_no_answer(recorded):
 def test_a_blocked_prompt_is_named_as_such():
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": USAGE}
     assert GEMINI.flaw(GEMINI.whole(list(frames.events(sse(blocked))))).code == "filtered"
+
+
+def test_a_stream_that_stops_within_its_last_event_is_no_answer():
+    """Google's own SDK reads that event, others leave it out; both may have an end before it."""
+    ended, more_usage = sse(more(text("a")), last(text("b"))), sse(chunk(**USAGE))
+    # The last LF is not missed: a CR ends a line too.
+    for place in range(1, len(more_usage) - 1):
+        response = Response(200, (), ended + more_usage[:place], streamed=True)
+        assert replay.answer(GEMINI, response) is None
+    for body in ended, ended + more_usage:
+        assert replay.answer(GEMINI, Response(200, (), body, streamed=True)) is not None
 
 
 def test_no_event_ends_a_stream():

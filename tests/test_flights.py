@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -17,7 +18,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from askonce import Cache
+from askonce import Cache, Models
 from askonce.blocking import run
 from askonce.flights import Flights, State
 from askonce.stores.leases import Looks
@@ -33,8 +34,8 @@ def text_of(stream):
 
 
 @pytest.fixture
-def client(upstream, cache):
-    return cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+def client(upstream, cache, opened):
+    return cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
 
 
 def waiting(cache, count, *, timeout=20.0):
@@ -84,7 +85,7 @@ PROCESS = """
 import json, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from openai import OpenAI
-from askonce import Cache
+from askonce import Cache, Models
 
 base, url, count, call = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 client = Cache(url).wrap(OpenAI(base_url=base + "/v1", api_key="k", max_retries=0))
@@ -197,8 +198,8 @@ def test_a_cancelled_leader_frees_its_flight_and_one_of_the_others_leads(upstrea
     assert upstream.calls == 2
 
 
-def test_a_follower_leaves_at_its_own_read_timeout_and_calls_itself(upstream, cache):
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+def test_a_follower_leaves_at_its_own_read_timeout_and_calls_itself(upstream, cache, opened):
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
     hurried = client.with_options(timeout=0.2)
     first = threading.Event()
 
@@ -248,8 +249,8 @@ def test_a_whole_read_on_the_thread_that_holds_the_stream_does_not_wait(client, 
     assert upstream.calls == 1
 
 
-def test_a_blocking_call_on_the_loop_that_holds_a_stream_calls_upstream(upstream, cache):
-    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+def test_a_blocking_call_on_the_loop_that_holds_a_stream_calls_upstream(upstream, cache, opened):
+    blocking = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
 
     async def main():
         async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
@@ -267,9 +268,9 @@ def test_a_blocking_call_on_the_loop_that_holds_a_stream_calls_upstream(upstream
 
 
 def test_threads_follow_a_stream_that_a_loop_leads_and_tasks_one_that_a_thread_leads(
-    upstream, cache
+    upstream, cache, opened
 ):
-    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    blocking = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
 
     async def main():
         async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
@@ -371,9 +372,9 @@ def test_batches_that_share_inputs_never_hold_what_the_other_waits_for(client, u
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_child_opens_its_own(upstream, url):
+def test_a_forked_child_opens_its_own(upstream, url, opened):
     cache = Cache(url, strict=True)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
     client.chat.completions.create(**QUESTION)
     read, write = os.pipe()
     pid = os.fork()
@@ -446,9 +447,9 @@ def test_an_older_call_does_not_overwrite_what_a_refresh_kept(client, upstream, 
 # Nobody waits in vain
 
 
-def test_a_call_that_ends_after_its_cache_was_closed_lets_all_go(upstream, url, finishes):
+def test_a_call_that_ends_after_its_cache_was_closed_lets_all_go(upstream, url, finishes, opened):
     cache = Cache(url)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600)))
     replies = iter([Reply(finish_reason="length")])
     upstream.script = lambda _: next(replies, None)
 
@@ -471,10 +472,12 @@ def test_a_call_that_ends_after_its_cache_was_closed_lets_all_go(upstream, url, 
     cache.close()
 
 
-def test_one_thread_with_two_caches_on_one_file_does_not_wait_for_itself(upstream, url, finishes):
+def test_one_thread_with_two_caches_on_one_file_does_not_wait_for_itself(
+    upstream, url, finishes, opened
+):
     one, two = Cache(url), Cache(url)
     first, second = (
-        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+        cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600)))
         for cache in (one, two)
     )
 
@@ -490,9 +493,11 @@ def test_one_thread_with_two_caches_on_one_file_does_not_wait_for_itself(upstrea
     two.close()
 
 
-def test_a_cache_that_is_closed_with_an_open_stream_does_not_wait_for_it(upstream, url, finishes):
+def test_a_cache_that_is_closed_with_an_open_stream_does_not_wait_for_it(
+    upstream, url, finishes, opened
+):
     cache = Cache(url)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600)))
 
     def work():
         stream = client.chat.completions.create(stream=True, **QUESTION)
@@ -506,10 +511,10 @@ def test_a_cache_that_is_closed_with_an_open_stream_does_not_wait_for_it(upstrea
 
 
 def test_a_blocking_call_on_a_loop_does_not_wait_for_another_caches_task_of_it(
-    upstream, url, finishes
+    upstream, url, finishes, opened
 ):
     one, two = Cache(url), Cache(url)
-    blocking = two.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+    blocking = two.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600)))
 
     async def main():
         async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
@@ -525,10 +530,10 @@ def test_a_blocking_call_on_a_loop_does_not_wait_for_another_caches_task_of_it(
 
 
 def test_callers_that_fill_the_loops_own_threads_do_not_starve_their_leader(
-    upstream, url, finishes
+    upstream, url, finishes, opened
 ):
     cache = Cache(url)
-    blocking = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600))
+    blocking = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=600)))
 
     async def main():
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
@@ -563,7 +568,7 @@ from askonce.dialects.plain import PLAIN
 from askonce.flights import State
 from askonce.plans import Plan
 from askonce.policy import Options
-from askonce import Cache
+from askonce import Cache, Models
 
 engine = Cache("memory://").session.engine
 flights = engine.flights
@@ -597,9 +602,9 @@ def test_the_garbage_collector_may_drop_a_ticket_at_any_moment():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_child_forked_while_another_thread_is_at_work_is_not_held_up(upstream, is_open):
+def test_a_child_forked_while_another_thread_is_at_work_is_not_held_up(upstream, is_open, opened):
     cache = Cache("memory://")
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k"))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
     if is_open:
         client.chat.completions.create(**QUESTION)
     held, done = threading.Event(), threading.Event()
@@ -641,6 +646,93 @@ def test_those_whom_an_answer_does_not_serve_make_one_call_more(client, upstream
     assert upstream.calls == 2
 
 
+def usage_of(stream):
+    return [chunk.usage.total_tokens for chunk in stream if chunk.usage]
+
+
+@pytest.mark.parametrize("asks", ["the leader too", "the cache for it", "nobody"])
+def test_a_caller_that_asks_for_usage_follows_only_a_stream_that_shows_it(upstream, asks):
+    """A leader that did not ask for usage has none to show on a host that is not known for it."""
+    known = ("127.0.0.1",) if asks == "the cache for it" else ()
+    shown = {"stream_options": {"include_usage": True}}
+    leaders = shown if asks == "the leader too" else {}
+    models = Models.shipped().extended(usage_on_request=known)
+    with (
+        Cache("memory://", models=models) as cache,
+        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        create = functools.partial(client.chat.completions.create, stream=True, **QUESTION)
+        with upstream.held(after_frames=2) as hold:
+            leader = create(**leaders)
+            next(leader)
+            (flight,) = cache.session.engine.flights
+            follower = pool.submit(lambda: list(create(**shown)))
+            gate = threading.Event()
+            while flight.tape._readers < 2:
+                gate.wait(0.01)
+            hold.release()
+            assert len(usage_of(leader)) == len(leaders)
+        followed = follower.result()
+        assert text_of(followed)
+        assert len(usage_of(followed)) == 1
+        assert upstream.calls == (2 if asks == "nobody" else 1)
+
+
+def test_a_stream_whose_host_refused_to_be_asked_shows_no_usage(upstream):
+    models = Models.shipped().extended(usage_on_request=("127.0.0.1",))
+    asked = threading.Event()
+
+    def script(request):
+        if "stream_options" in request.json and not asked.is_set():
+            asked.set()
+            return Reply(status=400, raw=b'{"error": {"message": "stream_options?"}}')
+        return None
+
+    upstream.script = script
+    with (
+        Cache("memory://", models=models) as cache,
+        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)) as client,
+    ):
+        stream = client.chat.completions.create(stream=True, **QUESTION)
+        next(stream)
+        (flight,) = cache.session.engine.flights
+        assert not flight.shows_usage
+        assert usage_of(stream) == []
+
+
+@pytest.mark.parametrize("labels", [{}, {"user": "bob", "metadata": {"trace": "bob"}}])
+def test_a_follower_of_a_stream_never_sees_the_labels_of_its_leader(
+    client, upstream, cache, labels
+):
+    create = functools.partial(
+        client.responses.create, model="gpt-4o", temperature=0, input="Why?", stream=True
+    )
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(1) as pool:
+        leader = create(user="alice", metadata={"trace": "alice"})
+        begun = next(leader)
+        (flight,) = cache.session.engine.flights
+        follower = pool.submit(lambda: list(create(**labels)))
+        gate = threading.Event()
+        while flight.tape._readers < 2:
+            gate.wait(0.01)
+        hold.release()
+        led = [begun, *leader]
+    followed = follower.result()
+    assert upstream.calls == 1
+    assert len(led) == len(followed)
+    for events, told in (
+        (led, ("alice", {"trace": "alice"})),
+        (followed, (labels.get("user"), labels.get("metadata", {}))),
+    ):
+        answers = [event.response for event in events if hasattr(event, "response")]
+        assert len(answers) == 3
+        assert {answer.user for answer in answers} == {told[0]}
+        assert [answer.metadata for answer in answers] == [told[1]] * 3
+    hit = [event.response for event in create(**labels) if hasattr(event, "response")]
+    assert hit == [event.response for event in followed if hasattr(event, "response")]
+
+
 class Busy:
     """Leases that another process has, until it gives them back."""
 
@@ -656,11 +748,11 @@ class Busy:
         return contextlib.nullcontext(Looks(lambda: 0))
 
 
-def test_one_impatient_waiter_does_not_let_the_patient_ones_go(upstream):
+def test_one_impatient_waiter_does_not_let_the_patient_ones_go(upstream, opened):
     store = Memory()
     store.leases = Busy()
     cache = Cache(store)
-    patient = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60))
+    patient = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60)))
     hurried = patient.with_options(timeout=0.3)
 
     with ThreadPoolExecutor(21) as pool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
+import anthropic
+import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from askonce.frames import Event, Splitter, events, read, write, write_all
+from askonce.frames import Event, Splitter, events, is_cut, read, write, write_all
 
 LINES = st.sampled_from(
     [
@@ -91,14 +93,23 @@ def test_bytes_that_are_not_utf_8_are_refused():
         read(b"data: \xff\n\n")
 
 
-@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n", "\r\r", "\n\n"])
-def test_the_last_event_may_lack_its_end(end):
-    # Some hosts close the connection right after "data: [DONE]".
-    assert list(events(b"data: 1\n\ndata: [DONE]" + end.encode())) == [
-        Event("1"),
-        Event("[DONE]"),
-    ]
-    assert list(events(b"data: 1\n\nevent: ping" + end.encode())) == [Event("1")]
+@pytest.mark.parametrize("end", ["", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("last", ["data: [DONE]", "data: [DO", "event: ping", "dat", "\ufeff"])
+def test_a_last_event_without_its_end_is_none_and_its_stream_is_cut(last, end):
+    body = f"data: 1\n\n{last}{end}".encode()
+    assert list(events(body)) == [Event("1")]
+    assert is_cut(body)
+    for sdk in openai, anthropic:
+        decoder = sdk._streaming.SSEDecoder()
+        assert [sse.data for sse in decoder.iter_bytes(iter([body]))] == ["1"]
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\r", "\n\r", "\r\n\r", "\r\n\r\n", "\n\n\n"])
+@pytest.mark.parametrize("after", ["", ": bye", ": bye\n", "\n"])
+def test_a_stream_may_end_with_its_last_event_or_in_a_comment(end, after):
+    body = f"data: 1\n\ndata: [DONE]{end}{after}".encode()
+    assert list(events(body)) == [Event("1"), Event("[DONE]")]
+    assert not is_cut(body)
 
 
 def test_a_megabyte_in_one_event_is_looked_at_once():

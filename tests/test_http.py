@@ -173,8 +173,11 @@ def attempt(door: Door, body: Any, around: Any) -> tuple[Any, ...]:
         (Reply("Half.", cut_after=0), BODY, "failed"),
         (Reply("One two three.", cut_after=2), STREAM, "incomplete"),
         (Reply(raw=(FRAMES[:80],), content_type=EVENTS), STREAM, "incomplete"),
+        (Reply(raw=(FRAMES[:-1],), content_type=EVENTS), STREAM, "incomplete"),
         (Reply(raw=(FRAMES[:80], BROKEN), content_type=EVENTS), STREAM, "incomplete"),
         (Reply(raw=b"{"), BODY, "incomplete"),
+        *((Reply(raw=WHOLE, status=status), BODY, "status") for status in (202, 203, 206, 226)),
+        (Reply(raw=(FRAMES,), content_type=EVENTS, status=206), STREAM, "status"),
     ],
 )
 def test_errors_pass_untouched_and_are_never_stored(door, outcomes, reply, body, code):
@@ -186,6 +189,40 @@ def test_errors_pass_untouched_and_are_never_stored(door, outcomes, reply, body,
     assert door.post(body).status_code == 200
     assert door.post(body).headers["cache-status"] == "askonce; hit"
     assert door.upstream.calls == 3
+
+
+def test_a_gateway_that_answers_201_is_cached(door):
+    door.upstream.script = lambda request: Reply(raw=WHOLE, status=201)
+    answers = [door.post(), door.post()]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(201, WHOLE)] * 2
+    assert door.upstream.calls == 1
+
+
+def test_a_stream_that_repeats_its_callers_labels_is_given_out_as_it_came(door):
+    output = [{"type": "message", "content": [{"type": "output_text", "text": "Ja."}]}]
+    said = {"id": "r", "status": "completed", "user": "alice", "output": output}
+    told = {"type": "response.completed", "response": said}
+    raw = (
+        b"event: response.completed\r\ndata: "
+        + json.dumps(told, indent=1).replace("\n", "\r\ndata: ").encode()
+        + b"\r\n\r\n"
+    )
+    door.upstream.script = lambda request: Reply(raw=(raw,), content_type=EVENTS)
+    body = {"model": "gpt-4o", "temperature": 0, "input": "Why?", "stream": True}
+    assert door.post({**body, "user": "alice"}, "/v1/responses").content == raw
+    assert b'"user":"bob"' in door.post({**body, "user": "bob"}, "/v1/responses").content
+    assert door.upstream.calls == 1
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+def test_a_part_of_a_batch_is_kept_of_an_answer_only(door, status):
+    one, many = [1.0], {"input": ["a", "b"], "model": "text-embedding-3-small"}
+    listed = [{"object": "embedding", "index": place, "embedding": one} for place in (0, 1)]
+    said = {"object": "list", "data": listed, "model": "m", "usage": {"prompt_tokens": 2}}
+    door.upstream.script = lambda request: Reply(raw=json.dumps(said).encode(), status=status)
+    for _ in range(2):
+        assert len(door.post(many, EMBEDDINGS).json()["data"]) == 2
+    assert door.upstream.calls == (1 if status < 202 else 2)
 
 
 def test_timeouts_and_refused_connections_pass_untouched(door, outcomes):

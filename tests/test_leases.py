@@ -126,23 +126,28 @@ def test_a_failed_leader_is_told_to_all_who_wait_and_a_successful_one_is_not(pai
     assert one.failures(KEY) != after
 
 
-# The lock file
-
-
-def test_a_lease_knows_the_thread_of_this_process_that_took_it(path, process):
-    one, two = FileLeases(path), FileLeases(path)
+def test_a_lease_knows_the_thread_of_this_process_that_took_it(pair):
+    one, two = pair
     assert two.holder(KEY) is None
     assert run(one.acquire(KEY))
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(lambda: (threading.get_ident(), run(two.acquire(OTHER)))).result()[0]
     assert not run(two.acquire(KEY))
     assert two.holder(KEY) == threading.get_ident()
+    assert not run(one.acquire(OTHER))
     assert one.holder(OTHER) == other
     one.release(KEY, failed=False)
     assert two.holder(KEY) is None
+
+
+# The lock file
+
+
+def test_a_lease_of_another_process_has_no_thread_here(path, process):
+    leases = FileLeases(path)
     assert process.acquire()
-    assert not run(one.acquire(KEY))
-    assert one.holder(KEY) is None
+    assert not run(leases.acquire(KEY))
+    assert leases.holder(KEY) is None
 
 
 def test_nothing_is_touched_before_the_first_lease(path, tmp_path):

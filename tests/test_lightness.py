@@ -20,8 +20,8 @@ MODULES = sorted(
 
 SDKS = {"anthropic", "google", "groq", "litellm", "mistralai", "ollama", "openai"}
 HEAVY = {
-    "aiohttp", "httpcore", "httpcore2", "httpx", "httpx2", "numpy", "pydantic", "redis", "requests",
-    "urllib3", "valkey",
+    "aiohttp", "cryptography", "httpcore", "httpcore2", "httpx", "httpx2", "numpy", "pydantic",
+    "redis", "requests", "urllib3", "valkey",
     # of the standard library: each is there for one kind of store, caller or command
     "argparse", "asyncio", "concurrent", "email", "http", "importlib.metadata",
     "importlib.resources", "multiprocessing", "platformdirs", "socket", "sqlite3", "ssl",

@@ -34,6 +34,10 @@ class TestRedis8(RedisContract):
     server = "redis8"
 
 
+class TestRedis7(RedisContract):
+    server = "redis7"
+
+
 class TestCluster(RedisContract):
     server = "redis_cluster"
 

@@ -21,12 +21,13 @@ from queue import SimpleQueue
 import msgspec
 import pytest
 from openai import AsyncOpenAI, OpenAI
+from redis.exceptions import RedisClusterException
 
 from askonce import Cache
 from askonce.blocking import run
 from askonce.errors import StoreError, UpstreamLost
 from askonce.model import Entry
-from askonce.redis import address, leases, permissions
+from askonce.redis import address, clients, leases, permissions
 from askonce.redis.feeds import StreamFeed
 from askonce.redis.store import Redis
 from askonce.stores.memory import Memory
@@ -344,6 +345,47 @@ def test_sentinels_may_speak_tls_too(engine, certificates):
             run(store.close())
 
 
+@pytest.fixture
+def tls_nodes(engine, certificates):
+    """Three nodes that share all slots, and speak TLS to everybody."""
+    config = ["cluster-enabled yes", "tls-cluster yes"]
+    with contextlib.ExitStack() as running:
+        nodes = [
+            running.enter_context(Server(engine("redis7"), tls=certificates, config=config))
+            for _ in range(3)
+        ]
+        for number, node in enumerate(nodes):
+            first, last = 5462 * number, min(16383, 5462 * (number + 1) - 1)
+            node.command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node.command("CLUSTER", "MEET", HOST, nodes[0].port)
+
+        def knows_all(node):
+            return node.facts("CLUSTER", "INFO")["cluster_state"] == "ok"
+
+        wait_until(lambda: all(map(knows_all, nodes)), "the nodes know one another")
+        yield nodes
+        # Of a server with TLS that dies while it is listened to, redis-py may leave a socket open.
+        wait_until(
+            lambda: all(thread.name != "askonce news" for thread in threading.enumerate()),
+            "nobody listens any more",
+        )
+
+
+@colours
+def test_a_cluster_may_speak_tls(is_async, tls_nodes, certificates, machine, caplog):
+    where = "rediss+cluster://" + ",".join(node.address for node in tls_nodes)
+    trusting = f"{LONG}&ssl_ca_certs={certificates.authority}"
+    here = machine(where, options=trusting, is_async=is_async)
+    assert [here.ask(f"question {number}") for number in range(6)] == ["miss"] * 6
+    there = machine(where, options=trusting, is_async=is_async)
+    assert [there.ask(f"question {number}") for number in range(6)] == ["hit"] * 6
+    assert all(node.command("DBSIZE") for node in tls_nodes)
+    doubting = machine(where, options=LONG, is_async=is_async)
+    assert doubting.ask("meanwhile") == "miss"
+    assert doubting.state() == "failing"
+    assert "memory serves alone for now" in warnings(caplog)[0]
+
+
 def test_sentinels_may_want_a_user_of_their_own(engine):
     with Sentinels(engine("redis8")) as watched:
         user = "ACL SETUSER me on >secret -@all +sentinel|masters +client|setinfo"
@@ -376,6 +418,26 @@ def test_of_a_crowd_one_in_a_second_tries_a_server_that_fails(server, machine):
             assert here.far.breaker.failures == before + 1
             assert run(here.far.leases.acquire(key()))
             assert here.far.breaker.failures == before + 1
+
+
+def test_nobody_waits_for_all_nodes_of_a_cluster_that_hangs():
+    crowd, answers, looks = clients.Crowd(0.01), threading.Event(), []
+
+    def look():
+        answers.wait()
+        looks.append("found")
+
+    for _ in range(2):
+        with pytest.raises(RedisClusterException, match="in time"):
+            crowd.attempt(look)
+    answers.set()
+    wait_until(lambda: looks, "the first look has ended")
+    assert looks == ["found"]  # the second waited for the same one
+    patient = clients.Crowd(30.0)
+    patient.attempt(look)
+    assert looks == ["found", "found"]
+    with pytest.raises(ZeroDivisionError):
+        patient.attempt(lambda: 1 // 0)
 
 
 @colours

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,6 +17,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache
+from askonce.blocking import run
+from askonce.redis.store import Redis
 from askonce.testing.fake_script import Reply
 from askonce.testing.servers import Server
 
@@ -189,6 +192,74 @@ def test_a_whole_read_waits_for_the_stream_of_another_machine(upstream, url, cli
         whole = pool.submit(follower.chat.completions.create, **QUESTION)
         hold.release()
         assert [whole.result().id] == leader.ids()
+    assert upstream.calls == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}], ids=["whole", "streamed"])
+def test_two_caches_of_one_thread_do_not_wait_for_each_other(
+    more, upstream, url, client_of, finishes
+):
+    def both():
+        one, two = client_of(url), client_of(url)
+        stream = one.chat.completions.create(stream=True, **QUESTION)
+        first = next(stream)
+        second = two.chat.completions.create(**more, **QUESTION)
+        return {first.id}, {chunk.id for chunk in second} if more else {second.id}
+
+    first, second = finishes(both)
+    assert first.isdisjoint(second)
+    assert upstream.calls == 2
+
+
+def test_a_lease_knows_the_thread_of_this_process_that_took_it(url):
+    one, two = Redis(url), Redis(url)
+    key = bytes(20)
+    assert run(one.leases.acquire(key))
+    assert not run(two.leases.acquire(key))
+    assert two.leases.holder(key) == threading.get_ident()
+    one.leases.release(key, failed=False)
+    assert two.leases.holder(key) is None
+    for store in (one, two):
+        run(store.close())
+
+
+def test_a_caller_that_asks_for_usage_does_not_follow_a_machine_that_did_not(
+    upstream, url, client_of
+):
+    leader = client_of(url)
+    asked = {"stream": True, "stream_options": {"include_usage": True}, **QUESTION}
+    with (
+        Cache(url) as cache,
+        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")) as follower,
+        upstream.held(after_frames=2) as hold,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        leading = leader.chat.completions.create(stream=True, **QUESTION)
+        next(leading)
+        stream = pool.submit(lambda: list(follower.chat.completions.create(**asked)))
+        gate = threading.Event()
+        while not any(flight.tape for flight in cache.session.engine.flights):
+            gate.wait(0.01)
+        hold.release()
+        assert not any(chunk.usage for chunk in leading)
+        assert [chunk.usage.total_tokens > 0 for chunk in stream.result() if chunk.usage] == [True]
+    assert upstream.calls == 2
+
+
+def test_a_follower_on_another_machine_does_not_see_the_labels_of_its_leader(
+    upstream, url, client_of
+):
+    leader, follower = client_of(url), client_of(url)
+    asked = {"model": "gpt-4o", "temperature": 0, "input": "Why?", "stream": True}
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(1) as pool:
+        leading = leader.responses.create(user="alice", **asked)
+        assert next(leading).response.user == "alice"
+        # From another thread: nobody waits for a stream that its own thread holds.
+        following = pool.submit(follower.responses.create, user="bob", **asked).result()
+        begun = pool.submit(next, following).result()
+        hold.release()
+        assert list(leading)[-1].response.user == "alice"
+        assert {begun.response.user, list(following)[-1].response.user} == {"bob"}
     assert upstream.calls == 1
 
 

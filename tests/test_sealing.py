@@ -39,6 +39,7 @@ FULL = Entry(
     usage={"input": 19, "output": 10, "total": 29},
     tags=VERSIONS,
     unpinned=True,
+    grace=3600.0,
 )
 LONG = Entry(body=b"data: the same words again and again\n\n" * 400, created=1764000000.0)
 

@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -368,17 +369,13 @@ def test_a_limit_on_the_size_of_files_is_a_store_error_and_what_is_there_stays(p
     assert aside(path) == []
 
 
-@pytest.mark.parametrize("what", ["a file for a folder", "a folder for a file", "no rights"])
+@pytest.mark.parametrize("what", ["a file for a folder", "a folder for a file"])
 def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path, what):
     path = tmp_path / "place" / "answers.db"
     if what == "a file for a folder":
         path.parent.write_text("in the way")
-    elif what == "a folder for a file":
-        path.mkdir(parents=True)
-    elif os.getuid() == 0:
-        pytest.skip("rights do not bind root")
     else:
-        path.parent.mkdir(mode=0o500)
+        path.mkdir(parents=True)
     store = SQLite(path)
     for verb in (lambda: get(store), lambda: run(store.put({KEY: ENTRY}))):
         with pytest.raises(StoreError, match="answers.db|place"):
@@ -386,6 +383,32 @@ def test_a_place_that_cannot_be_written_is_a_store_error(tmp_path, what):
     assert run(store.leases.acquire(KEY))
     store.leases.release(KEY, failed=True)
     run(store.close())
+
+
+def test_a_place_without_the_right_to_write_is_a_store_error():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are shut to other users
+        Path(folder).chmod(0o755)
+        other = start(
+            "KEY = bytes(20); folder = sys.argv[1]; place = folder + '/place'\n"
+            "warm = SQLite(folder + '/warm/answers.db')\n"
+            "put(warm, KEY); run(warm.leases.acquire(KEY)); run(warm.close()); os.mkdir(place)\n"
+            "if os.getuid() == 0:\n"  # rights do not bind root
+            "    os.chown(place, 65534, 65534); os.setgid(65534); os.setuid(65534)\n"
+            "os.chmod(place, 0o500)\n"
+            "store = SQLite(place + '/answers.db')\n"
+            "for verb in (lambda: get(store, KEY), lambda: put(store, KEY)):\n"
+            "    try: verb()\n"
+            "    except StoreError as error: assert 'place' in str(error), error\n"
+            "    else: raise AssertionError('it was written')\n"
+            "assert run(store.leases.acquire(KEY))\n"
+            "store.leases.release(KEY, failed=True); run(store.close())\n"
+            "os.chmod(place, 0o700)\n"
+            "store = SQLite(place + '/answers.db'); put(store, KEY); run(store.close())\n"
+            "ready()",
+            folder,
+        )
+        other.communicate()
+        assert other.returncode == 0
 
 
 def test_writers_killed_in_the_middle_lose_nothing_that_was_acknowledged():

@@ -13,7 +13,7 @@ from askonce.model import Entry
 from askonce.redis.store import Redis
 from askonce.sealing import Sealer
 from askonce.stores.memory import Memory
-from askonce.stores.sealed import Sealed
+from askonce.stores.sealed import OPENED, Sealed
 from askonce.stores.sqlite import SQLite
 from askonce.stores.tiered import Tiered
 from askonce.testing import StoreContract
@@ -39,8 +39,8 @@ class OfTenant:
     async def forget(self, keys):
         return await self._sealed.forget(keys)
 
-    async def invalidate(self, tag):
-        await self._sealed.invalidate(tag)
+    async def invalidate(self, tag, version=None):
+        await self._sealed.invalidate(tag, version)
 
     async def scan(self, after=b"", limit=500):
         """Sealed names have an order of their own, so all are read for each page."""
@@ -182,6 +182,39 @@ def test_an_invalidation_reaches_every_entry_sealed_under_a_secret_it_knows(
     assert get(one, KEY).entries[0].body == b"a"
     run(other.invalidate("doc:1"))
     assert get(one, KEY).entries == (None,)
+
+
+def test_what_memory_holds_is_opened_once_and_for_its_tenant_alone(store):
+    one = Sealed(store, Sealer({"": NEW, "acme": OLD}))
+    put(one, Entry(b"a" * 60_000, 1.0), tenant="acme")
+    first = get(one, KEY, tenant="acme").entries[0]
+    assert first == Entry(b"a" * 60_000, 1.0)
+    assert get(one, KEY, tenant="acme").entries[0] is first
+    for tenant in ("", "other"):
+        assert get(one, KEY, tenant=tenant).entries == (None,)
+    assert get(one, KEY, tenant="acme").entries[0] is first
+
+
+def test_what_is_open_gives_way_to_what_is_newer_and_goes_with_what_is_forgotten(store):
+    one, other = sealed(store, NEW), sealed(store, NEW)
+    put(one, Entry(b"old", 1.0))
+    assert get(one, KEY).entries == (Entry(b"old", 1.0),)
+    put(other, Entry(b"new", 2.0))
+    assert get(one, KEY).entries == (Entry(b"new", 2.0),)
+    run(other.forget([KEY]))
+    assert get(one, KEY).entries == (None,)
+
+
+def test_what_is_open_is_bounded(store):
+    one = sealed(store, NEW)
+    keys = [bytes((number,)) * 20 for number in range(3)]
+    run(one.put("", {key: Entry(bytes(OPENED // 2 - 10_000), 1.0) for key in keys}))
+    first, second, third = (get(one, key).entries[0] for key in keys)
+    assert get(one, keys[2]).entries[0] is third
+    assert get(one, keys[1]).entries[0] is second
+    again = get(one, keys[0]).entries[0]
+    assert again == first
+    assert again is not first
 
 
 def test_a_listing_shows_the_entries_of_one_tenant_with_their_keys(store):

@@ -14,8 +14,8 @@ import pytest
 from askonce.blocking import run
 from askonce.errors import StoreError
 from askonce.model import Entry
-from askonce.stores import connections, tag_table
-from askonce.stores.sqlite import USED_AGAIN, SQLite
+from askonce.stores import connections, schema, tag_table
+from askonce.stores.sqlite import SQLite
 
 KEY = bytes(range(20))
 
@@ -120,12 +120,29 @@ def test_a_file_from_the_future_is_named_and_not_touched(store, path):
     run(store.put({KEY: entry()}))
     run(store.close())
     with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 2")
+        database.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
     database.close()
     before = path.read_bytes()
     with pytest.raises(StoreError, match="newer askonce: upgrade"):
         get(SQLite(path))
     assert path.read_bytes() == before
+
+
+def test_a_file_of_an_older_version_is_set_aside_whole(store, path, caplog):
+    run(store.put({KEY: entry()}))
+    run(store.close())
+    with sqlite3.connect(path) as database:
+        database.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
+    database.close()
+    before = path.read_bytes()
+    newer = SQLite(path)
+    assert get(newer) is None
+    run(newer.put({KEY: entry()}))
+    run(newer.close())
+    (aside,) = path.parent.glob("*damaged*")
+    assert aside.read_bytes() == before
+    (warning,) = caplog.messages
+    assert f"unsupported file format {schema.VERSION - 1}" in warning
 
 
 @pytest.mark.parametrize("kind", ["text", "application", "tables"])
@@ -210,7 +227,6 @@ def test_the_file_stays_near_its_limit(path, clock):
 def test_the_least_recently_used_go_first(path, clock):
     store = SQLite(path, limit=300_000, clock=clock)
     early = fill(store, 100)
-    clock.now += 2 * USED_AGAIN
     for key in early[:20]:
         assert get(store, key) is not None
     fill(store, 130, first=1000)
@@ -266,7 +282,6 @@ def test_an_entry_larger_than_the_limit_is_not_kept_and_leaves_no_older_one(path
 
 def test_hits_write_nothing_and_the_next_put_writes_their_uses(store, path, clock):
     keys = fill(store, 20)
-    clock.now += 2 * USED_AGAIN
     other = sqlite3.connect(path)
 
     def state():
@@ -275,13 +290,15 @@ def test_hits_write_nothing_and_the_next_put_writes_their_uses(store, path, cloc
         ).stat().st_mtime_ns
 
     before = state()
-    for key in keys[:10]:
+    for key in (*keys[:3], *keys[17:]):
         get(store, key)
     assert state() == before
     run(store.put({KEY: entry()}))
     assert state() != before
-    used = other.execute("SELECT count(*) FROM entries WHERE used >= ?", (clock.now,)).fetchone()
-    assert used == (11,)
+    order = [key for (key,) in other.execute("SELECT key FROM entries ORDER BY id")]
+    # What is in the newer half stays where it is.
+    assert order[:18] == [*keys[3:], KEY]
+    assert set(order[18:]) == set(keys[:3])
     other.close()
 
 

@@ -55,9 +55,9 @@ class Shaky(Memory):
         self._answer()
         return await super().forget(keys)
 
-    async def invalidate(self, tag):
+    async def invalidate(self, tag, version=None):
         self._answer()
-        await super().invalidate(tag)
+        await super().invalidate(tag, version)
 
     async def scan(self, after=b"", limit=500):
         self._answer()

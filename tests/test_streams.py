@@ -31,8 +31,8 @@ def text_of(stream):
 
 
 @pytest.fixture
-def blocking(upstream, cache):
-    client = OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0, timeout=60)
+def blocking(upstream, cache, opened):
+    client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0, timeout=60))
     return cache.wrap(client)
 
 
@@ -201,11 +201,11 @@ class Gated(Memory):
         await super().put(entries)
 
 
-def test_what_came_before_a_cancellation_is_still_given_out(upstream, finishes):
+def test_what_came_before_a_cancellation_is_still_given_out(upstream, finishes, opened):
     """The loop ends while the answer is put; a thread that reads along gets all of it."""
     store = Gated()
     cache = Cache(store)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", timeout=60)))
     attached = threading.Event()
 
     def follow():
@@ -228,13 +228,13 @@ def test_what_came_before_a_cancellation_is_still_given_out(upstream, finishes):
     del left
 
 
-def test_the_leader_meets_what_a_strict_store_raises(upstream):
+def test_the_leader_meets_what_a_strict_store_raises(upstream, opened):
     class Full(Memory):
         async def put(self, entries):
             raise StoreError("full")
 
     cache = Cache(Full(), strict=True)
-    client = cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+    client = cache.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
     with pytest.raises(StoreError, match="full"):
         list(client.chat.completions.create(stream=True, **QUESTION))
     assert len(cache.session.engine.flights) == 0

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from askonce.cache import Cache
-from askonce.errors import Ambiguous, AskonceError, ConfigError, StoreError, UpstreamLost
+from askonce.documents import Document
+from askonce.errors import (
+    Ambiguous,
+    AskonceError,
+    ConfigError,
+    NotCached,
+    StoreError,
+    UpstreamLost,
+)
 from askonce.journal import Stats
 from askonce.model import Entry, Outcome, Reason
 from askonce.policy import Models, Policy
+from askonce.rules import Rule
+from askonce.semantic.tiers import Semantic
 
 __all__ = [
     "Ambiguous",
     "AskonceError",
     "Cache",
     "ConfigError",
+    "Document",
     "Entry",
     "Models",
+    "NotCached",
     "Outcome",
     "Policy",
     "Reason",
+    "Rule",
+    "Semantic",
     "Stats",
     "StoreError",
     "UpstreamLost",

@@ -6,23 +6,32 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from askonce import keys, units
+from askonce import documents, keys, units
 from askonce.blocking import run
 from askonce.colours import THREADS
+from askonce.dialects.contract import Facts
 from askonce.dialects.plain import PLAIN
+from askonce.documents import Document
 from askonce.engine import PATIENCE
 from askonce.errors import ConfigError
 from askonce.journal import EventName, Hook, Stats
 from askonce.model import Entry, Outcome
+from askonce.overlays import UNSET, Unset, overlay
+from askonce.plans import Plan
 from askonce.policy import Models, Options, Policy
-from askonce.session import UNSET, Overlay, Session, Unset, opener, sealer
+from askonce.rules import Rule, Rules
+from askonce.semantic.tiers import Semantic, read
+from askonce.session import Session, opener, sealer
 from askonce.stores.contract import Store
 from askonce.surfaces import objects
 
 if TYPE_CHECKING:
     from askonce.sealing import Secrets
+    from askonce.settings import Settings
     from askonce.stores.sealed import Sealed
 
 ClientT = TypeVar("ClientT")
@@ -38,6 +47,10 @@ class Cache:
     nothing; the first call does.
 
     `ttl` is how long answers are kept ("24h", seconds, or None for no expiry; a week by default),
+    `policy` (or the name of a preset, such as "faq") what is cached at all, and `rules` which
+    policy holds for which request where a client or block names none. With
+    `semantic=Semantic(direct=False)` a question is also answered from another wording of it that
+    has the same canonical text.
     `tenant` says whose data it is, `memory` and `disk` bound the tiers in bytes. With `strict` a
     failing store raises StoreError instead of letting the call go on without it.
 
@@ -51,7 +64,9 @@ class Cache:
         url: str | Store | None = None,
         *,
         ttl: str | float | None | Unset = UNSET,
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
+        rules: Iterable[Rule] = (),
+        semantic: Semantic | bool | None = None,
         tenant: str = "",
         models: Models | None = None,
         memory: str | int = "64MB",
@@ -68,10 +83,15 @@ class Cache:
         else:
             store = url
             open_it = lambda: store  # noqa: E731 (whoever made it closes it)
+        options = overlay(ttl=ttl, policy=policy, tenant=tenant).over(Options())
+        if ruled := list(rules):
+            options = replace(options, rules=Rules(ruled))
+        if semantic:
+            options = replace(options, semantic=read(semantic))
         self.session = Session(
             open_it,
             closes=isinstance(url, str | None),
-            options=_overlay(ttl=ttl, policy=policy, tenant=tenant).over(Options()),
+            options=options,
             models=models,
             clock=clock,
             strict=strict,
@@ -79,15 +99,46 @@ class Cache:
         )
         self._asked: dict[str, Any] = {}
 
+    @classmethod
+    def from_settings(
+        cls,
+        said: Settings | str | Path | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> Self:
+        """Make the cache that a settings file and the ASKONCE_... variables say.
+
+        The file is that of a path, or of ASKONCE_CONFIG, or `askonce.toml` in the current folder if
+        it is there; variables override it. Raises ConfigError that names the file, the line and the
+        nearest valid name.
+        """
+        from askonce import settings
+
+        found = said if isinstance(said, settings.Settings) else settings.read(said)
+        return cls(
+            found.url,
+            ttl=found.ttl,
+            policy=found.policy,
+            rules=found.rules,
+            semantic=found.semantic,
+            tenant=found.tenant,
+            models=found.models,
+            memory=found.memory,
+            disk=found.disk,
+            strict=found.strict,
+            secrets=found.secrets,
+            clock=clock,
+        )
+
     # Surfaces. Each is imported when it is used first, so that none costs those who do without.
 
     def wrap(
         self,
         client: ClientT,
         *,
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
         ttl: str | float | None | Unset = UNSET,
-        tags: Iterable[str] = (),
+        tags: Iterable[str | Document] = (),
     ) -> ClientT:
         """Cache the calls of an OpenAI or Anthropic client, in place, and return it.
 
@@ -101,9 +152,9 @@ class Cache:
         self,
         inner: Any,
         *,
-        policy: Policy | None = None,
+        policy: Policy | str | None = None,
         ttl: str | float | None | Unset = UNSET,
-        tags: Iterable[str] = (),
+        tags: Iterable[str | Document] = (),
     ) -> Any:
         """Return a transport for an httpx2 or httpx client, blocking or async, around `inner`."""
         from askonce.surfaces.http import CachingTransport
@@ -120,10 +171,11 @@ class Cache:
         /,
         *,
         ttl: str | float | None | Unset = UNSET,
-        policy: Policy | None = None,
-        tags: Iterable[str] = (),
+        policy: Policy | str | None = None,
+        tags: Iterable[str | Document] = (),
         version: str | int = "",
         code: bool = False,
+        depends_on: Any = None,
         patience: str | float | None = PATIENCE,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
@@ -133,28 +185,34 @@ class Cache:
         /,
         *,
         ttl: str | float | None | Unset = UNSET,
-        policy: Policy | None = None,
-        tags: Iterable[str] = (),
+        policy: Policy | str | None = None,
+        tags: Iterable[str | Document] = (),
         version: str | int = "",
         code: bool = False,
+        depends_on: Any = None,
         patience: str | float | None = PATIENCE,
     ) -> Any:
         """Cache a function, coroutine, generator or async generator by its arguments.
 
         Arguments and results are JSON, dataclasses, pydantic models or TypedDicts; results other
         than JSON need the function's return annotation. `version` is part of the key, and with
-        `code=True` so is the function's own code. An equal call that is under way is waited for
-        `patience` long ("10m", seconds, or None for as long as it takes), and made again then.
+        `code=True` so is the function's own code, and `depends_on`: a value, or a function that
+        tells it at each call, such as the generation of an index. What is called inside, on a miss,
+        has entries of its own, and its tags are this function's too. An equal call under way is
+        waited for `patience` long ("10m", seconds, or None for as long as it takes), and made again
+        then.
         """
         from askonce.surfaces.functions import cached
         from askonce.surfaces.identities import code_version
+        from askonce.surfaces.kept import Decoration
 
         options = self._options(policy=policy, ttl=ttl, tags=tags)
         wait = units.seconds(patience)
 
         def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
             parts = f"{version}/{code_version(target)}" if code else str(version)
-            return cached(target, self.session, options, parts, wait)
+            named = str(version) != "" or depends_on is not None
+            return cached(target, self.session, options, Decoration(parts, wait, depends_on, named))
 
         return decorate if function is None else decorate(function)
 
@@ -195,11 +253,13 @@ class Cache:
         options = session.options(session.base)
         key = keys.value_key("request", request, tenant=options.tenant)
         engine = session.engine
-        entry = None if options.refresh or options.bypass else run(engine.find(key, options))
+        kept = options.policy.enabled and not (options.refresh or options.bypass)
+        entry = run(engine.find(key, options)) if kept else None
         if entry is None:
-            session.note(Outcome("miss", key=key.hex(), dialect=PLAIN.name))
+            tags = dict(session.versions(options))
+            session.note(Outcome("miss", key=key.hex(), dialect=PLAIN.name, tags=tags))
             return None
-        session.note(engine.outcome_of(key, entry))
+        session.note(engine.outcome_of(key, entry, options))
         return objects.read(entry.body)
 
     def put(self, response: Any, **request: Any) -> None:
@@ -212,7 +272,8 @@ class Cache:
         key = keys.value_key("request", request, tenant=options.tenant)
         body = objects.write(response)
         if options.policy.enabled and not options.bypass:
-            run(self.session.engine.keep(key, PLAIN, body, options, THREADS))
+            plan = Plan(key, PLAIN, Facts(samples=False), options)
+            run(self.session.engine.keep(plan, body, THREADS))
 
     # Control
 
@@ -220,19 +281,45 @@ class Cache:
         self,
         *,
         ttl: str | float | None | Unset = UNSET,
-        tags: Iterable[str] = (),
-        policy: Policy | None = None,
+        tags: Iterable[str | Document] = (),
+        policy: Policy | str | None = None,
         tenant: str | None = None,
         refresh: bool | None = None,
         bypass: bool | None = None,
+        only_if_cached: bool | None = None,
+        max_age: str | float | None = None,
+        sample: int | None = None,
     ) -> AbstractContextManager[None]:
         """Change how calls in this block are treated.
 
-        `refresh` calls upstream and keeps the new answer; `bypass` leaves the cache out. Tasks made
-        inside inherit it, plain threads do not: give those `contextvars.copy_context().run`.
+        `refresh` calls upstream and keeps the new answer; `bypass` leaves the cache out;
+        `only_if_cached` makes no call: what is not kept is NotCached (a bare transport answers
+        504). Nothing older than `max_age` ("1h", seconds) is served. With `sample=3` equal calls
+        of this block get three answers in turn, sampled ones too, and the next such block gets the
+        same ones in the same order. Tasks made inside inherit all this, plain threads do not: give
+        those `contextvars.copy_context().run`.
         """
-        overlay = _overlay(ttl, policy, tenant, tags, refresh=refresh, bypass=bypass)
-        return self.session.using(overlay)
+        return self.session.using(
+            overlay(
+                ttl=ttl,
+                policy=policy,
+                tenant=tenant,
+                tags=tags,
+                refresh=refresh,
+                bypass=bypass,
+                only_if_cached=only_if_cached,
+                max_age=max_age,
+                sample=sample,
+            )
+        )
+
+    def document(self, name: str, content: str | bytes) -> Document:
+        """Say what a document holds now, and return it as a tag for what depends on it.
+
+        Whatever was made from another content is dead from now on, in every process; if the content
+        is the same, nothing changes. Its name is a tag too: `invalidate(tag=name)` when it is gone.
+        """
+        return run(self.session.engine.shelf.declare(documents.of(name, content)))
 
     @property
     def last(self) -> Outcome | None:
@@ -253,8 +340,7 @@ class Cache:
 
     def forget(self, *names: str | bytes | Outcome) -> int:
         """Drop entries by key, as `cache.last.key` shows it, or by outcome; return how many."""
-        found = [name.key if isinstance(name, Outcome) else name for name in names]
-        return run(self._keeper.forget([_key(name) for name in found]))
+        return run(self._keeper.forget([key for name in names for key in _keys(name)]))
 
     def invalidate(self, *, tag: str) -> None:
         """Make everything that depends on a tag dead, in one step, in every process."""
@@ -277,12 +363,22 @@ class Cache:
             after = page[-1][0]
 
     def close(self) -> None:
-        """Close the files and connections of its URL. A later call opens them again."""
+        """Close the files and connections of its URL, and the clients that `ask` made.
+
+        A later call opens them again.
+        """
+        self._close_clients()
         self.session.close()
 
     async def aclose(self) -> None:
         """Do the same from a task, and wait for the connections of its loop."""
+        self._close_clients()
         await self.session.aclose()
+
+    def _close_clients(self) -> None:
+        while self._asked:
+            _, client = self._asked.popitem()
+            client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -299,28 +395,17 @@ class Cache:
     def _options(
         self,
         *,
-        policy: Policy | None,
+        policy: Policy | str | None,
         ttl: str | float | None | Unset,
-        tags: Iterable[str],
+        tags: Iterable[str | Document],
     ) -> Options:
-        return _overlay(ttl, policy, None, tags).over(self.session.base)
+        return overlay(ttl=ttl, policy=policy, tags=tags).over(self.session.base)
 
 
-def _overlay(
-    ttl: str | float | None | Unset = UNSET,
-    policy: Policy | None = None,
-    tenant: str | None = None,
-    tags: Iterable[str] = (),
-    *,
-    refresh: bool | None = None,
-    bypass: bool | None = None,
-) -> Overlay:
-    if isinstance(tags, str):
-        raise ConfigError(f"tags must be a list of names: write tags=[{tags!r}]")
-    if policy is not None and not isinstance(policy, Policy):
-        raise ConfigError(f"{policy!r} is not a policy: use Policy(ttl=..., sampled=...)")
-    lifetime = ttl if isinstance(ttl, Unset) else units.seconds(ttl)
-    return Overlay(lifetime, policy, tuple(tags), tenant, refresh, bypass)
+def _keys(name: str | bytes | Outcome) -> list[bytes]:
+    if not isinstance(name, Outcome):
+        return [_key(name)]
+    return [bytes.fromhex(key) for key in name.parts or (name.key,) if key]
 
 
 def _key(name: str | bytes) -> bytes:

@@ -1,7 +1,7 @@
 """The command line: `askonce`.
 
-Exit codes: 0 all is well; 1 nothing was found, or two requests differ; 2 wrong usage; 3 something
-is broken; 130 interrupted; 141 nobody reads the output any more.
+Exit codes: 0 all is well; 1 nothing was found, two requests differ, or a request is not cached; 2
+wrong usage; 3 something is broken; 130 interrupted; 141 nobody reads the output any more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from askonce import __version__
-from askonce.commands import demonstrating, doctor, forgetting, looking, transfer, why
+from askonce.commands import configuring, demonstrating, doctor, forgetting, looking, transfer, why
 from askonce.commands.opening import NothingFoundError
 from askonce.commands.terminal import visible
 from askonce.errors import AskonceError, ConfigError
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"askonce {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (demonstrating, looking, why, forgetting, transfer, doctor):
+    for group in (demonstrating, looking, why, configuring, forgetting, transfer, doctor):
         group.add(commands)
     return parser
 

@@ -48,6 +48,7 @@ class _Meta(msgspec.Struct, omit_defaults=True, gc=False):
     usage: dict[str, int] = {}
     tags: dict[str, bytes] = {}
     unpinned: bool = False
+    grace: float | None = None
 
 
 _write = msgspec.json.Encoder().encode
@@ -69,6 +70,7 @@ def encode(key: bytes, entry: Entry) -> bytes:
             dict(entry.usage),
             dict(entry.tags),
             entry.unpinned,
+            entry.grace or None,
         )
     )
     # What is sealed was packed before, and is noise now.
@@ -109,6 +111,7 @@ def decode(key: bytes, data: bytes) -> Entry | None:
         meta.usage,
         meta.tags,
         meta.unpinned,
+        meta.grace or 0.0,
     )
 
 

@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from askonce import entries, keys, plans, replay
-from askonce.colours import Colour, Workers
-from askonce.dialects.contract import Dialect
+from askonce.chains import joined
+from askonce.colours import Colour
 from askonce.dialects.wire import encode, too_deep
-from askonce.errors import StoreError
+from askonce.documents import is_of
+from askonce.errors import NotCached
+from askonce.fail_open import FailOpen
 from askonce.flights import Flight, Flights, State
-from askonce.following import Hit, Turn
+from askonce.following import Hit, Seen, Turn, spare_of
 from askonce.journal import Journal
-from askonce.model import NOTHING, Entry, Outcome, Reason, Request, Response, Versions
+from askonce.model import Entry, Outcome, Reason, Request, Response, Versions
 from askonce.plans import Plan
 from askonce.policy import Models, Options
-from askonce.stores.contract import Found, Leases, Store
-from askonce.streams import Reader
-from askonce.tape import Source, Tape
+from askonce.stores.contract import Leases, Store
+from askonce.tickets import Ticket
 
 if TYPE_CHECKING:
     from askonce.stores.sealed import Sealed
@@ -36,66 +40,10 @@ PATIENCE = 600.0
 MOST_ALIASES = 50_000
 """Aliases kept at hand, some 10 MB. The store has all of them."""
 
-LOST = Reason("incomplete", "the connection was lost before the stream came to its end")
-LEFT = Reason("incomplete", "the stream was left before it came to its end")
+REVALIDATING = Reason("stale_while_revalidate", "the next answer is being fetched")
+ONLY_IF_CACHED = Reason("only_if_cached", "nothing that may be served is kept, and no call is made")
+CHANGED = Reason("changed", "the arguments were changed while the function ran")
 OVERTAKEN = Reason("overtaken", "a newer answer was kept while this one was on its way")
-
-
-@dataclass(slots=True)
-class Ticket:
-    """The leave to call upstream, from one engine. One that is dropped releases its flight."""
-
-    engine: Engine
-    plan: Plan
-    outcome: Outcome
-    versions: Versions = field(default_factory=lambda: NOTHING)
-    flight: Flight | None = None
-    open: bool = True
-
-    async def settle(
-        self, response: Response, colour: Colour, *, alias: bytes | None = None
-    ) -> None:
-        """Keep the answer if it is worth keeping, and let those who wait for it go on."""
-        await self.engine.settle(self, response, colour, alias=alias)
-
-    def release(self, *, failed: bool) -> None:
-        """Give the ticket back unused. A failed call lets all who wait go upstream at once."""
-        self.close(State.FAILED if failed else State.FREED)
-
-    def record(
-        self, source: Source, head: Response, colour: Colour, *, alias: bytes | None = None
-    ) -> Reader:
-        """Record a stream while its caller, and others, read it. It is settled when it is whole."""
-
-        async def settle(body: bytes) -> None:
-            response = Response(head.status, head.headers, body, streamed=True)
-            await self.settle(response, colour, alias=alias)
-
-        def abandon(failed: bool) -> None:
-            self.outcome.reason = LOST if failed else LEFT
-            self.release(failed=failed)
-
-        dialect = self.plan.dialect
-        tape = Tape(
-            source,
-            terminal=lambda piece: replay.is_terminal(dialect, piece),
-            settle=settle,
-            abandon=abandon,
-        )
-        tape.attach()
-        if self.flight is not None:
-            self.engine.flights.begin_stream(self.flight, tape, head)
-        return Reader(tape, colour)
-
-    def close(self, state: State) -> None:
-        """End this ticket, once, and its flight."""
-        if self.open:
-            self.open = False
-            if self.flight is not None:
-                self.engine.flights.end(self.flight, state)
-
-    def __del__(self) -> None:
-        self.release(failed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +75,8 @@ class Engine:
         self.flights = Flights(leases, sealed)
         self.models = models if models is not None else Models.shipped()
         self.clock = clock
-        self.strict = strict
+        self.shelf = FailOpen(store, sealed, journal, strict=strict)
         self._aliases: dict[bytes, bytes] = {}
-        self._workers = Workers()
 
     # Before the call
 
@@ -139,45 +86,105 @@ class Engine:
 
     async def begin(self, plan: Plan, colour: Colour, patience: float = PATIENCE) -> Hit | Ticket:
         """Find the answer, or grant leave to call upstream. Waits `patience` seconds at most."""
-        if plan.options.refresh:
-            found = await self._get((), plan.options.tags, plan.options.tenant)
-            return self._ticket(plan, found.versions)
-        hit, versions = await self._look(plan)
-        if hit is not None:
-            return hit
+        options = plan.options
+        if options.refresh and not options.only_if_cached:
+            versions = of_all(options, (await self.shelf.get((), options)).versions)
+            ticket = self._ticket(plan, versions)
+            ticket.canonical = self._canonical(plan)
+            return ticket
+        seen = await self._look(plan)
+        if seen.hit is not None:
+            return seen.hit
+        if seen.stale is not None and seen.late <= options.policy.stale_while_revalidate:
+            return await self._revalidating(plan, seen.stale, seen.versions)
+        canonical = self._canonical(plan)
+        reworded = None if canonical is None else await self._reworded(plan, canonical)
+        if reworded is not None:
+            return reworded
+        if options.only_if_cached:
+            raise NotCached(ONLY_IF_CACHED.advice)
         turn = Turn(
             plan,
-            versions,
+            seen,
             flights=self.flights,
             look=self._look,
             colour=colour,
             patience=patience,
         )
         end = await turn.take()
-        return end if isinstance(end, Hit) else self._ticket(plan, end.versions, end.flight)
+        if isinstance(end, Hit):
+            return end
+        ticket = self._ticket(plan, end.versions, end.flight)
+        ticket.has_spare, ticket.canonical = end.spare is not None, canonical
+        return ticket
+
+    def _canonical(self, plan: Plan) -> bytes | None:
+        """Return the key under which all wordings of a question meet, if others may answer it."""
+        if plan.request is None:
+            return None
+        from askonce.semantic import wordings
+
+        found = wordings.key(plan, self.models)
+        return None if isinstance(found, Reason) else found
+
+    async def _reworded(self, plan: Plan, canonical: bytes) -> Hit | None:
+        """Find the answer to the same question in other words."""
+        known = await self.recall(canonical, plan.options)
+        if known is None:
+            return None
+        hit = self._hit(plan, known.entry)
+        if hit is not None:
+            hit.outcome.key, hit.outcome.tier = known.key.hex(), "canonical"
+        return hit
+
+    async def _revalidating(self, plan: Plan, stale: Hit, versions: Versions) -> Hit:
+        """Serve a stale answer at once; the first who does so fetches the next one behind it."""
+        stale.outcome.reason = REVALIDATING
+        if plan.options.only_if_cached:
+            return stale
+        flight, leading = self.flights.join(plan.key, versions, plan.options.tenant)
+        if not leading:
+            return stale
+        state = State.FREED
+        try:
+            if await self.flights.lease(flight):
+                # The next answer may have come between the look and the lead.
+                seen = await self._look(plan)
+                if seen.hit is not None:
+                    state = State.LANDED
+                    return seen.hit
+                state = State.FLYING
+                flight.versions = seen.versions
+                ticket = self._ticket(plan, seen.versions, flight)
+                ticket.has_spare = True
+                return structs.replace(stale, refresh=ticket)
+            return stale
+        finally:
+            if state is not State.FLYING:
+                self.flights.end(flight, state)
 
     async def recall(self, alias: bytes, options: Options) -> Recalled | None:
         """Follow an alias to the entry it points at, if that may be served under these options."""
         key = self._aliases.get(alias)
-        if key is None:
-            pointer = (await self._get((alias,), (), options.tenant)).entries[0]
-            if pointer is None or pointer.kind != "alias":
+        target = None if key is None else await self.find(key, options)
+        if target is None:
+            # What was remembered may have ended, and another process have pointed elsewhere.
+            pointer = (await self.shelf.read((alias,), (), options.tenant)).entries[0]
+            if pointer is None or pointer.kind != "alias" or pointer.body == key:
                 return None
             key = self._remember(alias, pointer.body)
-        target = (await self._get((key,), options.tags, options.tenant)).entries[0]
-        if target is None or not self._servable(target, options):
-            return None
-        return Recalled(key, target)
+            target = await self.find(key, options)
+        return None if key is None or target is None else Recalled(key, target)
 
     async def find(self, key: bytes, options: Options) -> Entry | None:
         """Look up an entry by its key, if it may be served under these options."""
-        entry = (await self._get((key,), options.tags, options.tenant)).entries[0]
+        entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
         return entry if entry is not None and self._servable(entry, options) else None
 
     async def learn(self, alias: bytes, key: bytes, colour: Colour, *, tenant: str = "") -> None:
         """Remember that a call whose arguments have this digest has this key."""
         self._remember(alias, key)
-        await self._put({alias: entries.alias(key, self.clock())}, tenant, colour)
+        await self.shelf.put({alias: entries.alias(key, self.clock())}, tenant, colour)
 
     def _remember(self, alias: bytes, key: bytes) -> bytes:
         """Keep an alias at hand. What it says stays true; there are only too many of them."""
@@ -197,7 +204,7 @@ class Engine:
         options = next(iter(parts.values())).options
         names = tuple(sorted(parts))
         looked_up = () if options.refresh else names
-        found = await self._get(looked_up, options.tags, options.tenant)
+        found = await self.shelf.get(looked_up, options)
         seen = dict(zip(looked_up, found.entries, strict=True))
         turns: dict[bytes, Hit | Ticket] = {}
         # One for all: each that is missing may be somebody else's call.
@@ -243,68 +250,105 @@ class Engine:
         self, ticket: Ticket, response: Response, colour: Colour, alias: bytes | None
     ) -> State:
         plan, outcome, now = ticket.plan, ticket.outcome, self.clock()
-        entry = entries.of_answer(plan, response, ticket.versions, now)
+        versions = ticket.versions
+        if ticket.chain is not None:
+            versions = joined(versions, ticket.chain.versions)
+            outcome.tags = dict(versions)
+        entry = entries.of_answer(plan, response, versions, now)
+        if ticket.chain is not None and not plan.options.policy.effects:
+            entry = ticket.chain.refused or entry
+        if ticket.is_valid is not None and not ticket.is_valid():
+            entry = CHANGED
         if isinstance(entry, Reason):
             outcome.reason = entry
             return State.FAILED
-        outcome.usage = entry.usage
-        if ticket.flight is not None and ticket.flight.overtaken:
+        outcome.usage = dict(entry.usage)
+        if ticket.flight.overtaken:
             outcome.reason = OVERTAKEN
             return State.LANDED
         kept = {plan.key: entry}
         if alias is not None:
             kept[alias] = entries.alias(self._remember(alias, plan.key), now)
-        outcome.stored = await self._put(kept, plan.options.tenant, colour)
+        if ticket.canonical is not None:
+            name = ticket.canonical
+            kept[name] = entries.alias(self._remember(name, plan.key), now)
+        outcome.stored = await self.shelf.put(kept, plan.options.tenant, colour)
         if not outcome.stored:
             outcome.reason = Reason("store", "the store could not keep the answer")
             return State.FAILED
-        if plan.options.refresh or ticket.flight is not None:
-            self.flights.overtake(plan.key, ticket.flight)
+        self.flights.overtake(plan.key, ticket.flight)
         return State.LANDED
 
-    async def keep(
-        self, key: bytes, dialect: Dialect, body: bytes, options: Options, colour: Colour
-    ) -> None:
+    async def keep(self, plan: Plan, body: bytes, colour: Colour) -> None:
         """Keep an answer that was not asked for through `begin`."""
-        versions = (await self._get((), options.tags, options.tenant)).versions
-        if entries.knows(versions, options):
-            entry = entries.of_value(dialect, body, options, versions, self.clock())
-            await self._put({key: entry}, options.tenant, colour)
+        versions = (await self.shelf.get((), plan.options)).versions
+        if entries.knows(versions, plan.options):
+            entry = entries.of_value(plan, body, versions, self.clock())
+            await self.shelf.put({plan.key: entry}, plan.options.tenant, colour)
 
     # Looking
 
-    async def _look(self, plan: Plan, waited: bool = False) -> tuple[Hit | None, Versions]:
-        found = await self._get((plan.key,), plan.options.tags, plan.options.tenant)
-        return self._hit(plan, found.entries[0], waited=waited), found.versions
+    async def _look(self, plan: Plan, waited: bool = False) -> Seen:
+        found = await self.shelf.get((plan.key,), plan.options)
+        entry, versions = found.entries[0], of_all(plan.options, found.versions)
+        hit = self._hit(plan, entry, waited=waited)
+        if hit is not None or entry is None:
+            return Seen(hit, versions=versions)
+        policy = plan.options.policy
+        own = inf if policy.ttl is None else entry.created + policy.ttl
+        late = self.clock() - (own if entry.expires is None else min(own, entry.expires))
+        if not 0 <= late < policy.grace:
+            return Seen(versions=versions)
+        return Seen(stale=self._hit(plan, entry, stale=True), late=late, versions=versions)
 
-    def _hit(self, plan: Plan, entry: Entry | None, *, waited: bool = False) -> Hit | None:
-        if entry is None or not self._servable(entry, plan.options):
+    def _hit(
+        self, plan: Plan, entry: Entry | None, *, waited: bool = False, stale: bool = False
+    ) -> Hit | None:
+        grace = plan.options.policy.grace if stale else 0.0
+        if entry is None or not self._servable(entry, plan.options, grace):
             return None
         response = replay.render(plan.dialect, entry.response, plan.facts)
         if response is None:
             return None
-        return Hit(plan, self.outcome_of(plan.key, entry, waited=waited), response)
+        outcome = self.outcome_of(plan.key, entry, plan.options)
+        outcome.pinned = plan.pinned
+        if stale or waited:
+            outcome.kind = "stale" if stale else "collapsed"
+        return Hit(plan, outcome, response)
 
-    def _servable(self, entry: Entry, options: Options) -> bool:
-        # An entry made without a tag that is asked for now may be older than that tag's document.
+    async def spare(self, ticket: Ticket) -> Hit | None:
+        """Return the last good answer in place of a call that failed, if it may be served now."""
+        if not ticket.has_spare:
+            return None
+        return spare_of(ticket.plan, await self._look(ticket.plan))
+
+    def _servable(self, entry: Entry, options: Options, grace: float = 0.0) -> bool:
+        now, expires, ttl = self.clock() - grace, entry.expires, options.policy.ttl
         return (
             entry.kind != "alias"
-            and entry.fresh(self.clock())
+            and (expires is None or now < expires)
+            # The caller's own ttl may be shorter than that of whoever kept it.
+            and (ttl is None or now < entry.created + ttl)
+            and (options.max_age is None or now + grace - entry.created <= options.max_age)
+            # An entry made without a tag that is asked for now may be older than its document.
             and (not options.tags or entry.tags.keys() >= set(options.tags))
+            and (not options.documents or _is_of_all(entry, options.documents))
         )
 
-    def outcome_of(self, key: bytes, entry: Entry, *, waited: bool = False) -> Outcome:
+    def outcome_of(self, key: bytes, entry: Entry, options: Options) -> Outcome:
         """Tell what serving this entry means."""
         return Outcome(
-            "collapsed" if waited else "hit",
+            "hit",
             key=key.hex(),
             age=max(0.0, self.clock() - entry.created),
             dialect=entry.dialect,
             model=entry.model,
-            usage=entry.usage,
-            tags=entry.tags,
+            # Copies, as an outcome is its caller's to change.
+            usage=dict(entry.usage) if entry.usage else {},
+            tags=dict(entry.tags) if entry.tags else {},
             unpinned=entry.unpinned,
             stored=True,
+            exact_only=is_exact_only(options),
         )
 
     def _ticket(self, plan: Plan, versions: Versions, flight: Flight | None = None) -> Ticket:
@@ -313,41 +357,36 @@ class Engine:
             key=plan.key.hex(),
             dialect=plan.dialect.name,
             model=plan.facts.model,
-            tags=versions,
+            tags=dict(versions),
             unpinned=plan.unpinned,
+            pinned=plan.pinned,
+            exact_only=is_exact_only(plan.options),
         )
-        return Ticket(self, plan, outcome, versions, flight)
-
-    # The store, which may fail
-
-    async def _get(self, names: tuple[bytes, ...], tags: tuple[str, ...], tenant: str) -> Found:
-        try:
-            if self.sealed is None:
-                return await self.store.get(names, tags)
-            return await self.sealed.get(tenant, names, tags)
-        except Exception as error:
-            if self.strict:
-                raise
-            self.journal.trouble("get", _as_trouble(error))
-            return Found((None,) * len(names), NOTHING)
-
-    async def _put(self, kept: Mapping[bytes, Entry], tenant: str, colour: Colour) -> bool:
-        try:
-            sealed = self.sealed
-            work = self.store.put(kept) if sealed is None else sealed.put(tenant, kept)
-            await (colour.off_loop(work, self._workers) if self.store.blocking else work)
-        except Exception as error:
-            if self.strict:
-                raise
-            self.journal.trouble("put", _as_trouble(error))
-            return False
-        return True
+        return Ticket(self, plan, outcome, versions, flight or self.flights.alone(plan.key))
 
 
-def _as_trouble(error: Exception) -> StoreError:
-    """Make a StoreError of what a store should not have raised."""
-    if isinstance(error, StoreError):
-        return error
-    trouble = StoreError(f"{type(error).__name__}: {error}")
-    trouble.__cause__ = error
-    return trouble
+def only_if_cached(plan: Plan, versions: Versions) -> Outcome:
+    """Tell that a call was not made."""
+    return Outcome(
+        "miss",
+        key=plan.key.hex(),
+        reason=ONLY_IF_CACHED,
+        dialect=plan.dialect.name,
+        model=plan.facts.model,
+        tags=dict(versions),
+    )
+
+
+def _is_of_all(entry: Entry, documents: Versions) -> bool:
+    return all(is_of(entry.tags[tag], content) for tag, content in documents.items())
+
+
+def is_exact_only(options: Options) -> bool:
+    """Say whether semantic lookup is asked for where there is none."""
+    return options.policy.semantic is True and options.semantic is None
+
+
+def of_all(options: Options, versions: Versions) -> Versions:
+    """Return the version of every tag of a call; of one that is not known, one that is dead."""
+    # No store ever gives an empty version.
+    return {**dict.fromkeys(options.tags, b""), **versions}

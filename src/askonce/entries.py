@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from askonce import replay
-from askonce.dialects.contract import Dialect
 from askonce.model import Entry, Reason, Response, Versions
 from askonce.plans import Plan
 from askonce.policy import Options
@@ -14,7 +13,7 @@ UNTAGGED = Reason("store", "the store could not tell the versions of the tags")
 
 def of_answer(plan: Plan, response: Response, versions: Versions, now: float) -> Entry | Reason:
     """Make the entry of a response, or say why it is not worth keeping."""
-    if not 200 <= response.status < 300:
+    if not replay.is_answer(response.status):
         return replay.status_reason(response.status)
     answer = replay.answer(plan.dialect, response)
     if answer is None:
@@ -22,14 +21,13 @@ def of_answer(plan: Plan, response: Response, versions: Versions, now: float) ->
     flaw = plan.dialect.flaw(answer)
     if flaw is not None:
         return flaw
-    tags = plan.options.tags
     if not knows(versions, plan.options):
         return UNTAGGED
     return Entry(
         # What one caller calls itself is not for the next one.
         body=replay.unlabelled(plan.dialect, response, plan.facts.labels).body,
         created=now,
-        expires=_expires(plan.options, now),
+        expires=_expires(plan.key, plan.options, now),
         status=response.status,
         headers=tuple(item for item in response.headers if item[0] in replay.KEPT_HEADERS),
         streamed=response.streamed,
@@ -37,16 +35,15 @@ def of_answer(plan: Plan, response: Response, versions: Versions, now: float) ->
         model=plan.facts.model,
         usage=plan.dialect.usage(answer),
         unpinned=plan.unpinned,
-        tags={tag: versions[tag] for tag in tags},
+        tags=dict(versions),
+        grace=plan.options.policy.grace,
     )
 
 
-def of_value(
-    dialect: Dialect, body: bytes, options: Options, versions: Versions, now: float
-) -> Entry:
+def of_value(plan: Plan, body: bytes, versions: Versions, now: float) -> Entry:
     """Make the entry of an answer that somebody gave us."""
-    expires = _expires(options, now)
-    return Entry(body, now, expires, "value", dialect=dialect.name, tags=versions)
+    expires = _expires(plan.key, plan.options, now)
+    return Entry(body, now, expires, "value", dialect=plan.dialect.name, tags=versions)
 
 
 def alias(key: bytes, now: float) -> Entry:
@@ -56,9 +53,13 @@ def alias(key: bytes, now: float) -> Entry:
 
 def knows(versions: Versions, options: Options) -> bool:
     """Say whether the version of every tag is known."""
-    return versions.keys() >= set(options.tags)
+    return all(versions.get(tag) for tag in options.tags)
 
 
-def _expires(options: Options, now: float) -> float | None:
-    ttl = options.policy.ttl
-    return None if ttl is None else now + ttl
+def _expires(key: bytes, options: Options, now: float) -> float | None:
+    policy = options.policy
+    if policy.ttl is None:
+        return None
+    # A part of the ttl that is the same whenever and wherever this key is kept.
+    part = int.from_bytes(key[-8:], "big") / 2**64 if policy.jitter else 0.0
+    return now + policy.ttl * (1 - policy.jitter * part)

@@ -4,6 +4,7 @@
     ├── ConfigError     a wrong setting: raised where it was given, names the fix
     ├── StoreError      a store could not do its work: caught by the engine unless strict
     ├── Ambiguous       a request with no single canonical form: the engine turns it into a bypass
+    ├── NotCached       a call under `only_if_cached` that the cache cannot answer
     └── UpstreamLost    the connection that fed a followed stream was lost
 
 What the provider's SDK raises is never wrapped or retyped.
@@ -31,6 +32,10 @@ class StoreError(AskonceError):
 
 class Ambiguous(AskonceError, ValueError):
     """Two readers could understand this request differently, so it has no key."""
+
+
+class NotCached(AskonceError, LookupError):
+    """The cache cannot answer this call, and `only_if_cached` forbids to make it."""
 
 
 class UpstreamLost(AskonceError, ConnectionError):

@@ -9,10 +9,11 @@ who wait leads.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from askonce.chains import Chain
 from askonce.colours import Bell
 from askonce.model import NOTHING, Response, Versions
 from askonce.stores.contract import Leases, Located, Telling
@@ -36,8 +37,8 @@ class Flight:
     """One upstream call, seen by those who wait for it."""
 
     __slots__ = (
-        "bell", "cover", "head", "key", "leased", "overtaken", "second", "state", "tape", "thread",
-        "versions",
+        "alone", "bell", "chain", "cover", "head", "is_dead", "key", "leased", "overtaken",
+        "second", "shows_usage", "state", "tape", "thread", "versions",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +56,12 @@ class Flight:
         """The versions of its tags: its answer is of no use to those who know newer ones."""
         self.second = second
         """Another flight of this key is in the air, and has the lease if anybody has."""
+        self.alone = False
+        """Nobody waits for it; it has its place in the order of calls, and that is all."""
+        self.is_dead: Callable[[], bool] | None = None
+        """Whether its call can never end, for its loop is closed."""
+        self.chain: Chain | None = None
+        """What its answer depends on by way of other calls."""
         self.overtaken = False
         """A newer answer was kept meanwhile."""
         self.state = State.FLYING
@@ -63,6 +70,8 @@ class Flight:
         self.tape: Tape | None = None
         self.head = Response(200, (), b"", streamed=True)
         """The status and headers of the stream on the tape."""
+        self.shows_usage: bool | None = True
+        """Whether its stream tells usage to those who ask for it; None where nobody here knows."""
         self.thread = threading.get_ident()
         """The thread, or the thread of the loop, on which the leader makes its call."""
 
@@ -81,7 +90,14 @@ class Flight:
 
     def serves(self, versions: Versions) -> bool:
         """Say whether its answer will be alive for a caller who saw these versions."""
-        return self.state is State.FLYING and versions.items() <= self.versions.items()
+        return (
+            self.state is State.FLYING
+            and not self.alone
+            and versions.items() <= self.versions.items()
+            # Who does not know a version cannot know that it is still the leader's.
+            and b"" not in versions.values()
+            and not (self.is_dead is not None and self.is_dead())
+        )
 
     def begin_stream(self, tape: Tape, head: Response) -> None:
         """Let followers of this process read along."""
@@ -110,9 +126,18 @@ class Flights:
                 if flight.serves(versions):
                     return flight, False
             cover = None if self._sealed is None else self._sealed.flight(tenant, key)
-            flight = Flight(key, versions, second=bool(others), cover=cover)
+            second = any(not flight.alone for flight in others)
+            flight = Flight(key, versions, second=second, cover=cover)
             self._flying[key] = (*self._flying.get(key, ()), flight)
             return flight, True
+
+    def alone(self, key: bytes) -> Flight:
+        """Return the flight of a call that nobody else may wait for."""
+        with self._lock:
+            flight = Flight(key)
+            flight.alone = True
+            self._flying[key] = (*self._flying.get(key, ()), flight)
+            return flight
 
     def end(self, flight: Flight, state: State) -> None:
         """End a flight that was led here, once; a second end changes nothing."""
@@ -129,11 +154,8 @@ class Flights:
             self.leases.release(flight.name, failed=state is State.FAILED)
         flight.bell.ring()
 
-    def overtake(self, key: bytes, by: Flight | None) -> None:
-        """Let no flight of this key that began earlier overwrite an answer that was just kept.
-
-        Without a flight, the answer is that of a refresh, which is newer than all of them.
-        """
+    def overtake(self, key: bytes, by: Flight) -> None:
+        """Let no flight of this key that began earlier overwrite an answer that was just kept."""
         with self._lock:
             for flight in self._flying.get(key, ()):
                 if flight is by:

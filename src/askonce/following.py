@@ -5,26 +5,47 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec import Struct
+
+from askonce.chains import Chain
 from askonce.colours import Colour
 from askonce.errors import UpstreamLost
 from askonce.flights import Flight, Flights, State
-from askonce.model import NOTHING, Outcome, Response, Versions
+from askonce.model import NOTHING, Outcome, Reason, Response, Versions
 from askonce.plans import Plan
 from askonce.stores.contract import News, Telling
 from askonce.streams import Reader, source_of
 from askonce.tape import Tape
 
+if TYPE_CHECKING:
+    from askonce.tickets import Ticket
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+FAILED = Reason("stale_if_error", "the call failed; this is the last good answer")
+
+
+class Hit(Struct, frozen=True):
     """An answer that is there, or one that is still coming: `reader` follows it live."""
 
     plan: Plan
     outcome: Outcome
     response: Response
     reader: Reader | None = None
+    chain: Chain | None = None
+    """What an answer that is still coming depends on, where that is not known at its begin."""
+    refresh: Ticket | None = None
+    """Leave to fetch the next answer behind a stale one; whoever serves this one must use it."""
+
+
+class Seen(Struct, frozen=True):
+    """What a look found: an answer, or one that is stale, and the versions of its tags."""
+
+    hit: Hit | None = None
+    stale: Hit | None = None
+    late: float = 0.0
+    """Seconds since the end of the stale one."""
+    versions: Versions = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +54,12 @@ class Lead:
 
     versions: Versions = field(default_factory=lambda: NOTHING)
     flight: Flight | None = None
+    spare: Hit | None = None
+    """The last good answer, for when the call fails."""
 
 
-Look: TypeAlias = Callable[[Plan, bool], Awaitable[tuple[Hit | None, Versions]]]
-"""Look for a plan's answer, after waiting for it or not, and for the versions of its tags."""
+Look: TypeAlias = Callable[[Plan, bool], Awaitable[Seen]]
+"""Look for a plan's answer, after waiting for it or not."""
 
 
 class Turn:
@@ -45,7 +68,7 @@ class Turn:
     def __init__(
         self,
         plan: Plan,
-        versions: Versions,
+        seen: Seen,
         *,
         flights: Flights,
         look: Look,
@@ -53,7 +76,8 @@ class Turn:
         patience: float,
     ) -> None:
         self._plan = plan
-        self._versions = versions
+        self._versions = seen.versions
+        self._spare = spare_of(plan, seen)
         self._flights = flights
         self._look = look
         self._colour = colour
@@ -86,17 +110,18 @@ class Turn:
                 state = State.FLYING
                 return await self._follow_elsewhere(flight)
             # Look again: the answer may have been stored between the first look and the lead.
-            hit, versions = await self._look(self._plan, self._waited)
+            hit = await self._look_again(self._waited)
             if hit is not None:
                 state = State.LANDED
                 return hit
             if news is News.FREE:
                 state = State.FLYING
-                flight.versions = versions
-                return Lead(versions, flight)
+                flight.versions = self._versions
+                return self._leave(flight)
             if news is News.FAILED:
                 state = State.FAILED
-            return Lead(versions)
+                return self._spare or self._leave()
+            return self._leave()
         finally:
             if state is not State.FLYING:
                 self._flights.end(flight, state)
@@ -142,7 +167,7 @@ class Turn:
             if feed is None:
                 flights.end(flight, state)
         if feed is None:
-            return Lead(self._versions) if state is State.FAILED else None
+            return (self._spare or self._leave()) if state is State.FAILED else None
 
         async def landed(_: bytes) -> None:
             flights.end(flight, State.LANDED)
@@ -153,6 +178,7 @@ class Turn:
             settle=landed,
             abandon=lambda failed: flights.end(flight, State.FAILED if failed else State.FREED),
         )
+        flight.shows_usage = None
         flight.begin_stream(tape, feed.head)
         return await self._read_along(flight, tape)
 
@@ -163,19 +189,29 @@ class Turn:
         end = await self._wait(flight)
         if end is not None or flight.state is State.FREED:
             return end
-        hit, versions = await self._look(self._plan, True)
+        hit = await self._look_again(waited=True)
         if hit is not None:
             return hit
         if flight.state is State.LANDED and not self._missed:
             # It landed for others. One of those whom it does not serve leads; but only once, or
             # callers who each need an answer of their own would call one after another.
-            self._missed, self._versions = True, versions
+            self._missed = True
             return None
-        return Lead(self._versions)
+        if flight.state is State.FAILED and self._spare is not None:
+            return self._spare
+        return self._leave()
+
+    async def _look_again(self, waited: bool) -> Hit | None:
+        seen = await self._look(self._plan, waited)
+        self._versions, self._spare = seen.versions, spare_of(self._plan, seen)
+        return seen.hit
+
+    def _leave(self, flight: Flight | None = None) -> Lead:
+        return Lead(self._versions, flight, self._spare)
 
     async def _wait(self, flight: Flight) -> Hit | Lead | None:
         """Read along, or wait until a flight is over (None), or go upstream without waiting."""
-        colour, alone = self._colour, Lead(self._versions)
+        colour, alone = self._colour, self._leave()
         if flight.tape is None and colour.is_held_by(flight.thread):
             return alone
         if not await colour.wait(flight.bell, flight.news, self._left()):
@@ -204,7 +240,7 @@ class Turn:
         following = False
         try:
             while await reader.wait(self._left()):
-                if self._plan.facts.stream:
+                if self._is_shown(flight):
                     following = True
                     return self._live(flight, reader)
                 await reader.next()
@@ -215,6 +251,14 @@ class Turn:
                 reader.leave()
         return None
 
+    def _is_shown(self, flight: Flight) -> bool:
+        """Say whether a stream in flight shows this caller all that it asks for."""
+        facts = self._plan.facts
+        if not (facts.stream and facts.usage_asked and self._plan.dialect.usage_on_request):
+            return facts.stream
+        # Who leads elsewhere asks for usage where the host is known to send it.
+        return facts.usage_on_request if flight.shows_usage is None else flight.shows_usage
+
     def _live(self, flight: Flight, reader: Reader) -> Hit:
         plan = self._plan
         outcome = Outcome(
@@ -222,6 +266,16 @@ class Turn:
             key=plan.key.hex(),
             dialect=plan.dialect.name,
             model=plan.facts.model,
+            tags=dict(flight.versions),
             unpinned=plan.unpinned,
+            pinned=plan.pinned,
         )
-        return Hit(plan, outcome, flight.head, reader)
+        return Hit(plan, outcome, flight.head, reader, chain=flight.chain)
+
+
+def spare_of(plan: Plan, seen: Seen) -> Hit | None:
+    """Return what may stand in for a failed call."""
+    if seen.stale is None or seen.late > plan.options.policy.grace:
+        return None
+    seen.stale.outcome.reason = FAILED
+    return seen.stale

@@ -69,12 +69,29 @@ def read(piece: bytes) -> Event | None:
 
 
 def events(body: bytes) -> Iterator[Event]:
-    """Read the events of a recorded stream. The last may lack its end, if it holds data."""
-    splitter = Splitter()
-    for piece in (*splitter.feed(body), splitter.rest()):
+    """Read the events of a recorded stream. One that lacks its end is none."""
+    for piece in _split(body)[0]:
         event = read(piece)
         if event is not None:
             yield event
+
+
+def is_cut(body: bytes) -> bool:
+    """Say whether a recorded stream stops within an event.
+
+    The grammar has that event discarded. OpenAI's and Anthropic's SDKs do so, Google's and
+    Mistral's read it: its readers differ in what such a stream says.
+    """
+    lines = re.split(rb"[\r\n]", _split(body)[1])
+    return any(line.strip() and not line.startswith(b":") for line in lines)
+
+
+def _split(body: bytes) -> tuple[list[bytes], bytes]:
+    splitter = Splitter()
+    pieces = splitter.feed(body)
+    rest = splitter.rest()
+    # What a CR may end was held back for its LF, which will not come.
+    return (pieces, rest) if not _END.search(rest) else ([*pieces, rest], b"")
 
 
 def write(event: Event) -> bytes:

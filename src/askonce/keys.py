@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
@@ -252,15 +252,18 @@ _JSON = frozenset({str, int, float, bool, type(None)})
 
 
 def _check_json(value: Any) -> None:
-    waiting: list[Any] = [[value]]
-    for container in waiting:
-        for item in container.values() if type(container) is dict else container:
+    waiting: list[Iterable[Any]] = [[value]]
+    for items in waiting:
+        for item in items:
             kind = type(item)
-            if kind in _JSON:
+            if kind is str or kind in _JSON:
                 continue
-            if kind is not dict and kind is not list and kind is not tuple:
+            if kind is dict:
+                waiting.append(item.values())
+            elif kind is list or kind is tuple:
+                waiting.append(item)
+            else:
                 raise Ambiguous(f"a {kind.__qualname__} is not JSON; pass its text or number")
-            waiting.append(item)
 
 
 def difference(left: Any, right: Any, path: str = "") -> list[str]:

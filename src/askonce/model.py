@@ -64,10 +64,17 @@ class Entry(Struct, frozen=True, gc=False):
     usage: Usage = {}
     tags: Versions = {}
     unpinned: bool = False
+    grace: float = 0.0
+    """Seconds after its end for which it may still be of use, stale."""
 
     def fresh(self, now: float) -> bool:
         """Say whether this entry may be served at `now`."""
         return self.expires is None or now < self.expires
+
+    @property
+    def end(self) -> float | None:
+        """When it is of no more use and may be dropped; None for never."""
+        return None if self.expires is None else self.expires + self.grace
 
     @property
     def response(self) -> Response:
@@ -79,11 +86,13 @@ class Entry(Struct, frozen=True, gc=False):
 class Reason:
     """Why a call was not answered from the cache or its answer not kept.
 
-    `code` is stable and short, for programs and metrics; `advice` says what to write instead.
+    `code` is stable and short, for programs and metrics; `advice` says what to write instead. With
+    `never` no chain that holds such a call is kept either.
     """
 
     code: str
     advice: str = ""
+    never: bool = False
 
     def __str__(self) -> str:
         return f"{self.code}: {self.advice}" if self.advice else self.code
@@ -95,8 +104,12 @@ OutcomeKind: TypeAlias = Literal["hit", "miss", "bypass", "stale", "collapsed"]
 class Outcome(Struct):
     """What happened to one call, and why. It is written until the call is settled.
 
-    `age` is in seconds, `key` in hexadecimal. `reason` is set on every bypass, and on a miss whose
-    answer was not kept. `unpinned` marks a model that has no temperature to set to 0.
+    `age` is in seconds, `key` in hexadecimal. `reason` is set on every bypass, on every stale
+    answer, and on a miss whose answer was not kept. `unpinned` marks a model that has no
+    temperature to set to 0, `pinned` a call for which its policy set it, `exact_only` one whose
+    policy asks for semantic lookup where there is none. `tier` is set where the answer is that of
+    another wording: "canonical" where both have one canonical text. A call of several inputs has
+    no key but `parts`, the keys of its inputs.
     """
 
     kind: OutcomeKind
@@ -109,6 +122,10 @@ class Outcome(Struct):
     tags: Versions = {}
     unpinned: bool = False
     stored: bool = False
+    pinned: bool = False
+    exact_only: bool = False
+    tier: str = ""
+    parts: tuple[str, ...] = ()
 
     @property
     def hit(self) -> bool:

@@ -21,6 +21,15 @@ KEPT_HEADERS = frozenset({"content-type", "x-request-id", "request-id", "openai-
 _MARK = re.compile(rb"(?:\A|[\r\n])" + BOM_UTF8)
 
 
+def is_answer(status: int) -> bool:
+    """Say whether a status promises an answer.
+
+    Some gateways say 201 to every POST. The rest of 2xx says that it comes later (202), was changed
+    on the way (203), or is not whole (206): RFC 9110, 15.3.
+    """
+    return status in (200, 201)
+
+
 def status_reason(status: int) -> Reason:
     """Say that a status is no answer."""
     return Reason("status", f"the provider answered {status}")
@@ -28,10 +37,7 @@ def status_reason(status: int) -> Reason:
 
 def is_terminal(dialect: Dialect, piece: bytes) -> bool:
     """Say whether these bytes hold the event that ends a stream."""
-    try:
-        event = frames.read(piece)
-    except UnicodeDecodeError:
-        return False
+    event = _event(piece)
     return event is not None and dialect.terminal(event)
 
 
@@ -40,6 +46,8 @@ def answer(dialect: Dialect, response: Response) -> Json | None:
     try:
         if response.streamed:
             if BOM_UTF8 in response.body and _MARK.search(response.body):
+                return None
+            if frames.is_cut(response.body):
                 return None
             return dialect.whole(list(frames.events(response.body)))
         return decode_object(response.body.decode("utf-8"))
@@ -87,18 +95,42 @@ def show(dialect: Dialect, stream: Iterable[Event], facts: Facts) -> Iterable[Ev
     return (seen for event in stream if (seen := dialect.show(event, facts)) is not None)
 
 
+# One event's bytes on their way; what needs no change keeps its bytes.
+
+
 def show_piece(dialect: Dialect, piece: bytes, facts: Facts) -> bytes:
-    """Do the same for one event's bytes on their way; what needs no change keeps its bytes."""
-    try:
-        event = frames.read(piece)
-    except UnicodeDecodeError:
-        return piece
+    """Leave out what this reader did not ask for, and put its labels in."""
+    event = _event(piece)
+    seen = event and dialect.show(event, facts)
     if event is None:
         return piece
-    seen = dialect.show(event, facts)
-    if seen is event:
+    if seen is None:
+        return b""
+    if LABEL in seen.data:
+        seen = _retold_event(lambda said: dialect.relabelled(said, facts.labels), seen)
+    return piece if seen is event else frames.write(seen)
+
+
+def unlabelled_piece(dialect: Dialect, piece: bytes, labels: Json) -> bytes:
+    """Take out where it repeats these labels of its caller."""
+    event = _event(piece) if labels else None
+    if event is None:
         return piece
-    return b"" if seen is None else frames.write(seen)
+    seen = _retold_event(lambda said: dialect.unlabelled(said, labels), event)
+    return piece if seen is event else frames.write(seen)
+
+
+def _event(piece: bytes) -> Event | None:
+    try:
+        return frames.read(piece)
+    except UnicodeDecodeError:
+        return None
+
+
+def _retold_event(change: Callable[[Json], Json], event: Event) -> Event:
+    said = decode_object(event.data)
+    changed = said and change(said)
+    return event if not changed or changed == said else Event(encode(changed), event.name)
 
 
 def _whole(dialect: Dialect, response: Response) -> Response | None:

@@ -92,6 +92,13 @@ class Sealer:
         text = tag.encode("utf-8", "surrogatepass")
         return tuple([blake3(text, key=tagging).hexdigest(LENGTH) for tagging in self._tagging])
 
+    def version(self, content: bytes) -> bytes:
+        """Return the version (16 bytes) of a tag that stands for some content.
+
+        It is of the newest secret, so a document counts as changed once when that changes.
+        """
+        return blake3(content, key=self._tagging[0]).digest(16)
+
     def versions(self, tags: Iterable[str], seen: Versions) -> Versions:
         """Put what was seen of the names of each tag together, as the version of the tag.
 
@@ -257,4 +264,4 @@ def _outside(entry: Entry, body: bytes) -> Entry:
         except (msgspec.MsgspecError, ValueError):
             # `versions` has not made it, so it is never current: no tag here is without a name.
             tags[""] = version
-    return Entry(body, entry.created, entry.expires, "sealed", tags=tags)
+    return Entry(body, entry.created, entry.expires, "sealed", tags=tags, grace=entry.grace)

@@ -5,72 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from askonce.blocking import run
-from askonce.engine import Engine
+from askonce.chains import around
+from askonce.engine import Engine, of_all
 from askonce.errors import ConfigError
 from askonce.journal import Journal, Stats
-from askonce.model import Outcome
-from askonce.policy import Models, Options, Policy
+from askonce.model import NOTHING, Outcome, Versions
+from askonce.overlays import Overlay
+from askonce.policy import Models, Options
 from askonce.stores import forks, open_store
 from askonce.stores.contract import Health, Store
 
 if TYPE_CHECKING:
     from askonce.sealing import Sealer, Secrets
     from askonce.stores.sealed import Sealed
-
-
-class Unset(Enum):
-    """Says "not given" where None means something."""
-
-    UNSET = "unset"
-
-
-UNSET = Unset.UNSET
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """What a `using` block changes of the options below it."""
-
-    ttl: float | None | Unset = UNSET
-    policy: Policy | None = None
-    tags: tuple[str, ...] = ()
-    tenant: str | None = None
-    refresh: bool | None = None
-    bypass: bool | None = None
-
-    def over(self, below: Options) -> Options:
-        """Lay this over other options. Tags add up; everything else replaces."""
-        policy = self.policy or below.policy
-        if self.ttl is not UNSET:
-            policy = replace(policy, ttl=self.ttl)
-        return replace(
-            below,
-            policy=policy,
-            tags=tuple(dict.fromkeys((*below.tags, *self.tags))),
-            tenant=below.tenant if self.tenant is None else self.tenant,
-            refresh=below.refresh if self.refresh is None else self.refresh,
-            bypass=below.bypass if self.bypass is None else self.bypass,
-        )
-
-    def beneath(self, inner: Overlay) -> Overlay:
-        """Merge with the overlay of an inner block."""
-        # A policy says how long too, unless its own block says otherwise.
-        ttl = self.ttl if inner.ttl is UNSET and inner.policy is None else inner.ttl
-        return Overlay(
-            ttl=ttl,
-            policy=inner.policy or self.policy,
-            tags=tuple(dict.fromkeys((*self.tags, *inner.tags))),
-            tenant=self.tenant if inner.tenant is None else inner.tenant,
-            refresh=self.refresh if inner.refresh is None else inner.refresh,
-            bypass=self.bypass if inner.bypass is None else inner.bypass,
-        )
 
 
 class Session(forks.Locked):
@@ -143,15 +96,32 @@ class Session(forks.Locked):
     def using(self, overlay: Overlay) -> Iterator[None]:
         """Put an overlay in force for the calls of this context."""
         outer = self._overlay.get()
+        if overlay.tags and (chains := around()):
+            versions = self.versions(overlay.over(Options()))
+            for chain in chains:
+                chain.depend(versions)
         token = self._overlay.set(overlay if outer is None else outer.beneath(overlay))
         try:
             yield
         finally:
-            self._overlay.reset(token)
+            # A coroutine that is collected is closed in another context, which is not changed.
+            with suppress(ValueError):
+                self._overlay.reset(token)
+
+    def versions(self, options: Options) -> Versions:
+        """Return the versions of the tags of a call that does not go through the engine.
+
+        Nothing, and nothing is asked, where no chain needs them.
+        """
+        if not options.tags or not around():
+            return NOTHING
+        return of_all(options, run(self.engine.shelf.get((), options)).versions)
 
     def note(self, outcome: Outcome) -> None:
         """Take note of a call."""
         self.journal.note(outcome)
+        for chain in around():
+            chain.link(outcome)
 
     def stats(self) -> Stats:
         """Return the counts so far, and how the store does if it was opened. Opens nothing."""

@@ -252,8 +252,11 @@ class Reader:
         """
         if not await self.wait(self._patience):
             return None
+        piece = self.tape.pieces[self._at]
+        if self._is_leading:
+            piece = self.tape.originals.get(self._at, piece)
         self._at += 1
-        return self.tape.pieces[self._at - 1]
+        return piece
 
     async def wait(self, patience: float) -> bool:
         """Wait until there is a next piece; False at the end of the stream. Raises as `next`."""

@@ -39,11 +39,16 @@ class Source(Protocol):
         ...
 
 
+def _as_it_is(piece: bytes) -> bytes:
+    return piece
+
+
 class Tape:
     """What has come so far, whether more will come, and who still reads.
 
     `settle(body)` is awaited once, with everything up to the terminal event or the end. `abandon`
-    is called once instead when the stream is lost or left before that.
+    is called once instead when the stream is lost or left before that. `kept(piece)` is what is
+    recorded of an event that came; its leader sees it as it came.
     """
 
     def __init__(
@@ -53,10 +58,13 @@ class Tape:
         terminal: Callable[[bytes], bool],
         settle: Callable[[bytes], Coroutine[Any, Any, None]],
         abandon: Callable[[bool], None],
+        kept: Callable[[bytes], bytes] = _as_it_is,
     ) -> None:
         self.source = source
         self.bell = Bell()
         self.pieces: list[bytes] = []
+        self.originals: dict[int, bytes] = {}
+        """As they came, by their place: those that are recorded otherwise."""
         self.ended = False
         self.was_left = False
         """Its last reader left before its answer was there."""
@@ -66,6 +74,7 @@ class Tape:
         self._terminal = terminal
         self._settle = settle
         self._abandon = abandon
+        self._kept = kept
         self._settled = False
         self._splitter = Splitter()
         # Not a plain Lock: the garbage collector may drop a reader, which comes back here.
@@ -112,9 +121,12 @@ class Tape:
 
         An answer that cannot be settled loses the stream. Never raises, unless it is cancelled.
         """
+        came: list[bytes] = []
         pieces: list[bytes] = []
         try:
-            pieces = self._splitter.feed(chunk) if chunk is not None else [self._splitter.rest()]
+            came = self._splitter.feed(chunk) if chunk is not None else [self._splitter.rest()]
+            # What has no end is no event.
+            pieces = came if chunk is None else [*map(self._kept, came)]
             is_whole = chunk is None or any(map(self._terminal, pieces))
             if is_whole and self._begin_to_settle():
                 await self._settle(b"".join((*self.pieces, *pieces)))
@@ -122,10 +134,10 @@ class Tape:
             self.lose(error)
         except BaseException:
             # Cancelled while the answer was kept. What has come, has come.
-            self._record(pieces, ended=False)
+            self._record(came, pieces, ended=False)
             raise
         else:
-            self._record(pieces, ended=chunk is None)
+            self._record(came, pieces, ended=chunk is None)
 
     def lose(self, error: BaseException) -> None:
         """Record that the stream broke. Its leader meets `error`, others a lost connection."""
@@ -137,9 +149,14 @@ class Tape:
         self._give_up(failed=True)
         self._tell()
 
-    def _record(self, pieces: list[bytes], *, ended: bool) -> None:
+    def _record(self, came: list[bytes], pieces: list[bytes], *, ended: bool) -> None:
         with self._lock:
-            self.pieces += filter(None, pieces)
+            # An interrupt may have kept some from being read.
+            for original, piece in zip(came, pieces, strict=False):
+                if piece != original:
+                    self.originals[len(self.pieces)] = original
+                if piece:
+                    self.pieces.append(piece)
             self.ended = self.ended or ended
             self._pulling = False
         self._tell()

@@ -6,7 +6,9 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import re
 import uuid
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -55,6 +57,10 @@ def _held(kind: Any, value: Any) -> list[Any]:
         return [value.name]
     if kind in _TOLD_BY_TYPE:
         return [_told(value)]
+    if isinstance(value, PurePath):
+        return [str(value)]
+    if kind is re.Pattern:
+        return [_argument(value.pattern), value.flags]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return [_argument(fields | getattr(value, "__dict__", {}))]

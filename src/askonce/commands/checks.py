@@ -18,7 +18,7 @@ from askonce import __version__
 from askonce.blocking import run
 from askonce.commands.amounts import counted, size, span
 from askonce.commands.opening import FilePlace, Place, opened
-from askonce.errors import StoreError
+from askonce.errors import ConfigError, StoreError
 from askonce.keys import LENGTH
 from askonce.model import Entry
 from askonce.stores import places, schema
@@ -43,6 +43,23 @@ def versions() -> Check:
     return Check(
         "versions", "ok", f"askonce {__version__}, {python}, SQLite {sqlite3.sqlite_version}"
     )
+
+
+def sealing() -> Check:
+    """Say whether entries are sealed, and whether the secrets are what they should be."""
+    given = os.environ.get("ASKONCE_SECRETS")
+    if given is None:
+        return Check("sealing", "ok", "ASKONCE_SECRETS is not set: entries are kept as they are")
+    from askonce.sealing import Sealer
+    from askonce.sealing import read as read_secrets
+
+    try:
+        number = len(read_secrets(given)[""])
+        Sealer(given)
+    except ConfigError as error:
+        says, _, fix = str(error).partition(": ")
+        return Check("sealing", "broken", f"ASKONCE_SECRETS: {says}", fix)
+    return Check("sealing", "ok", f"entries are sealed ({counted(number, 'secret')})")
 
 
 def store(place: FilePlace) -> Iterator[Check]:

@@ -50,6 +50,7 @@ def _all(url: str | None) -> Iterator[Check]:
         from askonce.commands import redis_checks
 
         yield from redis_checks.store(found)
+    yield checks.sealing()
     yield from sdk_checks.sdks()
 
 

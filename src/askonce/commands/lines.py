@@ -15,6 +15,7 @@ import msgspec
 
 from askonce import dialects, keys, replay
 from askonce.dialects.plain import PLAIN
+from askonce.documents import CONTENT, SIZE
 from askonce.model import Entry
 
 FORMAT = "askonce-export"
@@ -55,6 +56,9 @@ class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     text: str | None = None
     base64: str | None = None
     target: Hexadecimal | None = None
+    grace: float | None = None
+    contents: dict[str, Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]] = {}
+    """The tags of documents' contents, with the digests of these."""
 
 
 _write = msgspec.json.Encoder().encode
@@ -96,8 +100,12 @@ def write_entry(key: bytes, entry: Entry) -> bytes:
         entry.streamed,
         entry.unpinned,
         dict(entry.usage),
-        tuple(sorted(entry.tags)),
+        tuple(sorted(tag for tag in entry.tags if not tag.endswith(CONTENT))),
     )
+    line.grace = entry.grace or None
+    line.contents = {
+        tag: version[-SIZE:].hex() for tag, version in entry.tags.items() if tag.endswith(CONTENT)
+    }
     if entry.kind == "alias":
         line.target = entry.body.hex()
     else:
@@ -126,7 +134,9 @@ def read_entry(text: bytes) -> tuple[bytes, Entry]:
         model=line.model,
         usage=line.usage,
         unpinned=line.unpinned,
-        tags=dict.fromkeys(line.tags, b""),
+        tags=dict.fromkeys(line.tags, b"")
+        | {tag: bytes.fromhex(digest) for tag, digest in line.contents.items()},
+        grace=line.grace or 0.0,
     )
     dialect = PLAIN if line.dialect == PLAIN.name else dialects.named(line.dialect)
     if dialect is not None and replay.answer(dialect, entry.response) is None:

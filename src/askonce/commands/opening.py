@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from askonce import keys
+from askonce import keys, settings
 from askonce.blocking import run
 from askonce.commands.terminal import Progress
 from askonce.errors import ConfigError
@@ -63,16 +63,22 @@ def add_url(parser: argparse.ArgumentParser) -> None:
     """Let a command be told its store."""
     parser.add_argument(
         "--url",
-        help="the store, such as sqlite:///answers.db (default: ASKONCE_URL, or else the file "
-        "in your cache folder)",
+        help="the store, such as sqlite:///answers.db (default: ASKONCE_URL, or else the url of "
+        "askonce.toml, or else the file in your cache folder)",
     )
 
 
 def place(url: str | None) -> Place:
-    """Find where a store is. Raises ConfigError for a wrong URL, and for one that ends with us."""
+    """Find where a store is, as said here or by the settings.
+
+    Raises ConfigError for a wrong URL, and for one that ends with us.
+    """
     said_by = "--url"
     if url is None:
-        url, said_by = os.environ.get("ASKONCE_URL"), "ASKONCE_URL"
+        # Secrets are for programs: a command neither seals nor opens.
+        environ = {name: it for name, it in os.environ.items() if name != "ASKONCE_SECRETS"}
+        said = settings.read(environ=environ)
+        url, said_by = said.url, said.where("url")
     open_store(url)  # opens nothing yet, but knows a wrong URL
     if not url:
         import platformdirs

@@ -109,6 +109,7 @@ def _trials(trial: Trial, found: Address) -> Iterator[tuple[str, Callable[[], ob
         "pexpire": ("PEXPIRE", text, 10_000),
         "hset": ("HSET", table, b"f", b"v"),
         "hget": ("HGET", table, b"f"),
+        "hmget": ("HMGET", table, b"f"),
         "hlen": ("HLEN", table),
         "hdel": ("HDEL", table, b"f"),
         "xadd": ("XADD", stream, b"0-1", b"f", b"v"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from askonce import dialects, keys, plans
 from askonce.dialects.contract import Dialect, Json
@@ -34,6 +35,16 @@ class Asked:
     dialect: Dialect | None
     keys: tuple[bytes, ...]
     reason: Reason | None
+
+
+def add_url_path(parser: argparse.ArgumentParser) -> None:
+    """Let a command be told where a body without a URL is sent."""
+    parser.add_argument(
+        "--url-path",
+        metavar="PATH",
+        help="where bodies without a url are sent, such as /v1/chat/completions or a whole URL "
+        "(default: guessed from the body)",
+    )
 
 
 def read(file: str, url_path: str | None) -> Asked:
@@ -139,3 +150,17 @@ def _considered(
         else:
             body = parts[0] if len(parts) == 1 else body
     return Asked(file, request, body, guessed, dialect, made, reason)
+
+
+def without_credentials(url: str) -> str:
+    """Write a URL without the credentials that may stand in it."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc=f"hidden@{parts.netloc.rpartition('@')[2]}")
+    if not any(name in keys.CREDENTIAL_QUERY for name, _ in parse_qsl(parts.query)):
+        return urlunsplit(parts)
+    query = [
+        (name, "hidden" if name in keys.CREDENTIAL_QUERY else value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    ]
+    return urlunsplit(parts._replace(query=urlencode(query)))

@@ -26,6 +26,7 @@ from askonce.commands import lines
 from askonce.commands.amounts import counted
 from askonce.commands.opening import add_url, entries, opened, place
 from askonce.commands.terminal import Progress, say, say_json, tell
+from askonce.documents import is_of
 from askonce.errors import ConfigError, StoreError
 from askonce.model import Entry
 from askonce.stores.contract import Store
@@ -157,11 +158,12 @@ class Import:
 
 
 def _with_versions(entry: Entry, versions: Any) -> Entry:
-    return (
-        structs.replace(entry, tags={tag: versions[tag] for tag in entry.tags})
-        if entry.tags
-        else entry
-    )
+    # What was made from a content that is not the one declared here is dead until it is.
+    tags = {
+        tag: versions[tag] if is_of(versions[tag], given) else given
+        for tag, given in entry.tags.items()
+    }
+    return structs.replace(entry, tags=tags) if tags else entry
 
 
 def run_import(arguments: argparse.Namespace) -> int:

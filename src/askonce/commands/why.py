@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from askonce import keys
 from askonce.commands import request_files, terminal
 from askonce.commands.differences import MISSING, Difference, differences, shown
-from askonce.commands.request_files import Asked
+from askonce.commands.request_files import Asked, without_credentials
 from askonce.commands.terminal import say, say_json
 from askonce.errors import ConfigError
 
@@ -24,12 +22,7 @@ def add(commands: Any) -> None:
     )
     why.add_argument("left", metavar="A.json")
     why.add_argument("right", metavar="B.json")
-    why.add_argument(
-        "--url-path",
-        metavar="PATH",
-        help="where bodies without a url are sent, such as /v1/chat/completions or a whole URL "
-        "(default: guessed from the body)",
-    )
+    request_files.add_url_path(why)
     why.add_argument("--json", action="store_true", help="one JSON object")
     why.set_defaults(run=run_why)
 
@@ -61,7 +54,7 @@ def _as_json(asked: Asked) -> dict[str, Any]:
     reason = asked.reason
     return {
         "file": asked.file,
-        "url": _without_credentials(asked.request.url),
+        "url": without_credentials(asked.request.url),
         "guessed": asked.guessed,
         "dialect": asked.dialect.name if asked.dialect else None,
         "keys": [key.hex() for key in asked.keys],
@@ -72,7 +65,7 @@ def _as_json(asked: Asked) -> dict[str, Any]:
 def _difference_as_json(found: Difference) -> dict[str, Any]:
     sides = {"a": found.left, "b": found.right}
     given = {
-        name: _without_credentials(value) if found.path == "url" else value
+        name: without_credentials(value) if found.path == "url" else value
         for name, value in sides.items()
         if value is not MISSING
     }
@@ -84,7 +77,7 @@ def _print(left: Asked, right: Asked, found: list[Difference], *, equal: bool) -
         key = f"{len(asked.keys)} keys" if len(asked.keys) > 1 else "no key"
         key = asked.keys[0].hex()[:12] if len(asked.keys) == 1 else key
         guess = " (guessed)" if asked.guessed else ""
-        url = terminal.plain(_without_credentials(asked.request.url))
+        url = terminal.plain(without_credentials(asked.request.url))
         file, method = terminal.visible(asked.file), terminal.plain(asked.request.method)
         say(f"{letter}  {key:<12}  {file}: {method} {url}{guess}")
     if found:
@@ -104,7 +97,7 @@ def _print(left: Asked, right: Asked, found: list[Difference], *, equal: bool) -
 def _row(found: Difference, room: int) -> tuple[str, ...]:
     left, right = found.left, found.right
     if found.path == "url":
-        left, right = _without_credentials(left), _without_credentials(right)
+        left, right = without_credentials(left), without_credentials(right)
     field = _end(terminal.visible(found.path), 32)
     cells = (shown(left, right, room), shown(right, left, room))
     verdict = "counts" if found.counts else "neutral"
@@ -134,16 +127,3 @@ def _verdict(left: Asked, right: Asked, found: list[Difference], *, equal: bool)
         return said
     shared = len({*left.keys} & {*right.keys})
     return f"{said}\nEach input has an entry of its own; shared by both: {shared}."
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        parts = parts._replace(netloc=f"hidden@{parts.netloc.rpartition('@')[2]}")
-    if not any(name in keys.CREDENTIAL_QUERY for name, _ in parse_qsl(parts.query)):
-        return urlunsplit(parts)
-    query = [
-        (name, "hidden" if name in keys.CREDENTIAL_QUERY else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    return urlunsplit(parts._replace(query=urlencode(query)))

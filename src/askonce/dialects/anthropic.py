@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from askonce.dialects import anthropic_events, flaws
+from askonce.dialects import anthropic_events, flaws, questions
 from askonce.dialects.contract import Dialect, Facts, Json
 from askonce.dialects.wire import (
     decode_object,
     items,
     number,
+    prose,
     record,
     said,
     server_tool,
@@ -56,6 +57,13 @@ def _facts(_path: str, body: Json) -> Facts:
         temperature=number(body.get("temperature")),
         effect=_effect(body),
     )
+
+
+def _pinned(body: Json) -> Json | None:
+    # Beside these the API takes no temperature, or none but 1:
+    # https://docs.claude.com/en/docs/build-with-claude/extended-thinking
+    said = any(body.get(name) is not None for name in ("temperature", "thinking", "top_p", "top_k"))
+    return None if said else {**body, "temperature": 0}
 
 
 def _effect(body: Json) -> Reason | None:
@@ -158,5 +166,8 @@ MESSAGES = Dialect(
     events=_events,
     neutral=NEUTRAL,
     terminal=_terminal,
+    pinned=_pinned,
+    question=questions.in_messages,
+    system=lambda body: prose(body.get("system")),
     usage=_usage,
 )

@@ -55,6 +55,14 @@ def _no_labels(said: Json, labels: Json) -> Json:  # noqa: ARG001 (a Dialect's `
     return said
 
 
+def _no_system(body: Json) -> str:  # noqa: ARG001 (a Dialect's `system`)
+    return ""
+
+
+def _pinned(body: Json) -> Json | None:
+    return {**body, "temperature": 0} if body.get("temperature") is None else None
+
+
 def _no_usage(answer: Json) -> Usage:  # noqa: ARG001 (a Dialect's `usage`)
     return NOTHING
 
@@ -79,6 +87,19 @@ class Batching:
     """One answer for each of the parts that were asked for; None when the answer does not fit."""
     join: Callable[[Sequence[Json]], Json]
     """One answer from those of all parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The last user text of a request."""
+
+    text: str
+    placed: Callable[[Any], Json]
+    """A copy of the request with something else in the text's place."""
+
+
+def _no_question(body: Json) -> Question | None:  # noqa: ARG001 (a Dialect's `question`)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +135,12 @@ class Dialect:
     """An answer, or an event's data, with `LABEL` where it repeats one of its caller's labels."""
     relabelled: Callable[[Json, Json], Json] = field(default=_no_labels)
     """The same with another caller's labels in these places."""
+    system: Callable[[Json], str] = field(default=_no_system)
+    """The system prompt of a request, as text; empty when it has none."""
+    question: Callable[[Json], Question | None] = field(default=_no_question)
+    """The question of a request; None where there is more than one text of its user to answer."""
+    pinned: Callable[[Json], Json | None] = field(default=_pinned)
+    """A copy of a request that asks for temperature 0; None where it says one of its own."""
     usage: Callable[[Json], Usage] = field(default=_no_usage)
     """Tokens of a whole answer, by `input`, `output` and `total`; empty when it does not say."""
     usage_on_request: bool = False

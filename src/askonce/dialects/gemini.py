@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from askonce.dialects import flaws
+from askonce.dialects import flaws, questions
 from askonce.dialects.contract import Dialect, Facts, Json
 from askonce.dialects.merge import Unclear, extended, gather, grown, replaced
 from askonce.dialects.wire import (
@@ -17,6 +17,7 @@ from askonce.dialects.wire import (
     encode,
     items,
     number,
+    prose,
     record,
     said,
     server_tool,
@@ -64,6 +65,19 @@ def _facts(path: str, body: Json) -> Facts:
         temperature=number(record(settings).get("temperature")),
         effect=_effect(body.get("tools")),
     )
+
+
+def _system(body: Json) -> str:
+    said_by_developer = body.get("systemInstruction", body.get("system_instruction"))
+    return prose(record(said_by_developer).get("parts"))
+
+
+def _pinned(body: Json) -> Json | None:
+    name = "generation_config" if "generation_config" in body else "generationConfig"
+    settings = body.get(name)
+    if record(settings).get("temperature") is not None:
+        return None
+    return {**body, name: {**record(settings), "temperature": 0}}
 
 
 def _effect(tools: Any) -> Reason | None:
@@ -263,6 +277,9 @@ GEMINI = Dialect(
         }
     ),
     form_is_read=_form_is_read,
+    question=questions.in_contents,
+    system=_system,
+    pinned=_pinned,
     endpoint=_endpoint,
     usage=_usage,
 )

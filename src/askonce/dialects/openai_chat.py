@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from askonce.dialects import chunks, flaws
+from askonce.dialects import chunks, flaws, questions
 from askonce.dialects.contract import Dialect, Facts, Json
 from askonce.dialects.merge import extended, gather, grown, parts
 from askonce.dialects.wire import (
     decode_object,
+    instructions,
     items,
     number,
     record,
@@ -249,6 +250,8 @@ CHAT = Dialect(
     events=_events,
     neutral=NEUTRAL,
     terminal=chunks.terminal,
+    question=questions.in_messages,
+    system=lambda body: instructions(body.get("messages")),
     show=chunks.show,
     usage=chunks.usage,
     usage_on_request=True,

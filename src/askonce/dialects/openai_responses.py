@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from askonce.dialects import flaws
+from askonce.dialects import flaws, questions
 from askonce.dialects.chunks import model_of
 from askonce.dialects.contract import LABEL, Dialect, Facts, Json
 from askonce.dialects.response_events import told
 from askonce.dialects.wire import (
     decode,
     decode_object,
+    instructions,
     items,
     number,
     record,
@@ -254,6 +255,8 @@ RESPONSES = Dialect(
     events=_events,
     neutral=NEUTRAL,
     terminal=_terminal,
+    question=questions.in_input,
+    system=lambda body: f"{text(body.get('instructions'))}\n{instructions(body.get('input'))}",
     unlabelled=_unlabelled,
     relabelled=_relabelled,
     usage=_usage,

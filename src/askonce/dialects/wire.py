@@ -78,6 +78,22 @@ def items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def prose(content: Any) -> str:
+    """Return the text of a message's content, which is text or a list of parts."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(text(record(part).get("text")) for part in items(content))
+
+
+def instructions(messages: Any) -> str:
+    """Return the text of those messages in which the developer, not the user, speaks."""
+    return "\n".join(
+        prose(record(message).get("content"))
+        for message in items(messages)
+        if record(message).get("role") in ("system", "developer")
+    )
+
+
 def number(value: Any) -> float | None:
     """Return a number as a float (infinity when it is too large), None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

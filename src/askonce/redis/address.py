@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -57,9 +58,14 @@ class Address:
     namespace: str = "askonce"
 
     @property
+    def once(self) -> float:
+        """Seconds that one try takes at the longest, on a new connection."""
+        return self.timeout + self.connect_timeout
+
+    @property
     def longest(self) -> float:
-        """Seconds after which a command is given up: two tries, each on a new connection."""
-        return 2 * (self.timeout + self.connect_timeout)
+        """Seconds after which a command is given up: two tries."""
+        return 2 * self.once
 
     def credentials(self) -> tuple[str | None, str | None]:
         """Return the user's name and password as they are now. Raises OSError without the file."""
@@ -70,7 +76,11 @@ class Address:
 
 def read(url: str) -> Address:
     """Read a URL. Raises ConfigError that names the nearest right one, and never a password."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may hold the password
+        plain = re.sub(r"//.*@", "//", url.partition("?")[0])
+        raise ConfigError(f"{plain!r} is not the URL of a Redis: use {SHAPES}") from None
     user, _, where = parts.netloc.rpartition("@")
     shown = f"{parts.scheme}://{where}{parts.path}"
     if parts.scheme not in REDIS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any
 
 import redis
@@ -41,35 +42,48 @@ class _Credentials(CredentialProvider):
 
 
 class Crowd:
-    """Threads that want the same done: one does it, and those in line take how it ended as theirs.
+    """Threads that want the same done: it is done once, and all take how it ended as theirs.
 
-    A cluster that is gone costs a timeout for each of its nodes. Without this every thread would
-    wait for all that those before it waited for.
+    A cluster that is gone costs a timeout for each of its nodes. Nobody waits for all of them: what
+    takes longer than `patience` goes on, for those who come later.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
         self._lock = threading.Lock()
-        self._ended = 0
-        self._failed = False
+        self._under_way: Future[object] | None = None
 
     def attempt(self, work: Callable[[], object]) -> None:
-        """Have the work done. RedisClusterException if it failed for the one before us."""
-        ended = self._ended
+        """Have the work done. RedisClusterException if it takes too long."""
         with self._lock:
-            if ended == self._ended:
-                self._failed = True
-                try:
-                    work()
-                    self._failed = False
-                finally:
-                    self._ended += 1
-            elif self._failed:
-                raise RedisClusterException("another thread has just failed to connect")
+            found = self._under_way
+            if found is None:
+                found = self._under_way = Future()
+                arguments = work, found
+                threading.Thread(
+                    target=self._do, args=arguments, name="askonce nodes", daemon=True
+                ).start()
+        if not wait([found], self._patience).done:
+            raise RedisClusterException("none of the nodes that were asked has answered in time")
+        found.result()
+
+    def _do(self, work: Callable[[], object], found: Future[object]) -> None:
+        error = None
+        try:
+            work()
+        except Exception as raised:  # noqa: BLE001 (whoever waits raises it)
+            error = raised
+        with self._lock:
+            self._under_way = None
+        if error is None:
+            found.set_result(None)
+        else:
+            found.set_exception(error)
 
 
-def _look_together(nodes: Any) -> None:
+def _look_together(nodes: Any, patience: float) -> None:
     """Let threads that look for the nodes of a cluster look together."""
-    crowd, look = Crowd(), nodes.initialize
+    crowd, look = Crowd(patience), nodes.initialize
     nodes.initialize = lambda *given, **named: crowd.attempt(lambda: look(*given, **named))
 
 
@@ -82,7 +96,7 @@ def blocking(address: Address, *, patience: float = 0.0) -> Any:
         client = redis.cluster.RedisCluster(
             startup_nodes=nodes, require_full_coverage=False, **options
         )
-        _look_together(client.nodes_manager)
+        _look_together(client.nodes_manager, address.once + patience)
         return client
     if address.service:
         named = _sentinel_options(address)

@@ -20,13 +20,14 @@ from askonce.colours import Bell, Colour
 from askonce.errors import StoreError
 from askonce.model import Response
 from askonce.redis.feeds import ENDED, LOST, Frames, StreamFeed, place
+from askonce.redis.held import Command
 from askonce.redis.link import Link, called
 from askonce.redis.names import Names
 from askonce.redis.news import News as Channel
 from askonce.redis.scripts import ACQUIRE, RELEASE, RENEW
-from askonce.redis.sides import Command
 from askonce.stores.breaker import Breaker, Refused
 from askonce.stores.contract import Feed, News, Waiting
+from askonce.stores.leases import TAKEN
 from askonce.tape import Tape
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class RedisLeases:
         self._tokens: dict[bytes, bytes] = {}
         self._told: dict[bytes, Frames] = {}
         self._waiting: dict[bytes, set[_Waiting]] = {}
+        self._beside: dict[bytes, bytes] = {}
+        """The tokens of leases that another cache of this process has."""
         self._followed: dict[bytes, bytes] = {}
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -92,10 +95,13 @@ class RedisLeases:
             return True
         self._breaker.worked(failures)
         # It may be ours already: when an answer was lost the client asks again.
-        if holder not in (None, token):
+        if holder is not None and holder != token:
+            if holder in TAKEN:
+                self._beside[key] = holder
             return False
         with self._lock:
             self._tokens[key] = token
+        TAKEN[token] = threading.get_ident()
         self._begin()
         return True
 
@@ -111,11 +117,20 @@ class RedisLeases:
         with self._lock:
             token = self._tokens.pop(key, None)
         if token is not None:
+            TAKEN.pop(token, None)
             says = (b"f" if failed else b"l") + key
             names = [self._names.lease(key)]
             # In case its server is failing over: others would wait until the lease has ended.
             until = time.monotonic() + LEASE
             self._jobs.put(Job([called(RELEASE, names, token, self._names.news, says)], until))
+
+    def holder(self, key: bytes) -> int | None:
+        """Return the thread of this process that took this lease; None if that is elsewhere.
+
+        It is known once `acquire` said that somebody holds it.
+        """
+        token = self._tokens.get(key) or self._beside.get(key)
+        return None if token is None else TAKEN.get(token)
 
     @contextlib.contextmanager
     def waiting(self, key: bytes) -> Iterator[Waiting]:
@@ -130,6 +145,7 @@ class RedisLeases:
                 self._waiting[key].discard(waiting)
                 if not self._waiting[key]:
                     del self._waiting[key]
+                    self._beside.pop(key, None)
 
     def tell(self, key: bytes, tape: Tape, head: Response, cover: Cover | None = None) -> None:
         """Tell a stream that this process leads, if anybody waits for it."""
@@ -165,6 +181,8 @@ class RedisLeases:
         """Begin anew in a child: its parent's leases are not its own."""
         self._lock = threading.RLock()
         self._tokens, self._told, self._waiting, self._followed = {}, {}, {}, {}
+        self._beside = {}
+        TAKEN.clear()
         self._jobs, self._thread = SimpleQueue(), None
 
     # What is heard from other processes

@@ -21,8 +21,9 @@ from redis.exceptions import (
 from askonce import blocking
 from askonce.errors import StoreError
 from askonce.redis.address import Address
+from askonce.redis.held import Command
 from askonce.redis.scripts import Script
-from askonce.redis.sides import Command, LoopSide, ThreadSide
+from askonce.redis.sides import LoopSide, ThreadSide
 from askonce.stores.breaker import Refused
 
 T = TypeVar("T")
@@ -47,15 +48,7 @@ class Link:
 
     async def run(self, script: Script, names: Sequence[bytes], *arguments: Any) -> Any:
         """Run one script, in one round trip."""
-        command = called(script, names, *arguments)
-        try:
-            if blocking.is_running():
-                return self._side().call(command)
-            return await self._loop_side().call(command)
-        except NoScriptError:
-            return (await self.together([command], [script]))[0]
-        except Exception as error:
-            raise self.failed(error) from error
+        return (await self.together([called(script, names, *arguments)], [script]))[0]
 
     async def together(
         self, commands: list[Command], scripts: Sequence[Script] = (), *, patience: float = 0.0
@@ -65,15 +58,28 @@ class Link:
         `patience` adds seconds to the wait for the answers.
         """
         try:
-            answers = await self._send(commands, patience)
-            lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if lost:
-                texts = {script.digest: script.text for script in scripts}
-                whole = [("EVAL", texts[commands[at][1]], *commands[at][2:]) for at in lost]
-                for at, answer in zip(lost, await self._send(whole, patience), strict=True):
-                    answers[at] = answer
+            if blocking.is_running():
+                answers = self._side().send(commands, patience)
+            else:
+                answers = await self._loop_side().send(commands, patience)
         except Exception as error:
             raise self.failed(error) from error
+        for answer in answers:
+            if isinstance(answer, NoScriptError) and scripts:
+                return await self._tell(scripts, commands, answers)
+            if isinstance(answer, Exception):
+                raise self.failed(answer) from answer
+        return answers
+
+    async def _tell(
+        self, scripts: Sequence[Script], commands: list[Command], answers: list[Any]
+    ) -> list[Any]:
+        """Tell a server the scripts that it lost, and put their answers in place."""
+        lost = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        texts = {script.digest: script.text for script in scripts}
+        whole = [("EVAL", texts[commands[at][1]], *commands[at][2:]) for at in lost]
+        for at, answer in zip(lost, await self.together(whole), strict=True):
+            answers[at] = answer
         for answer in answers:
             if isinstance(answer, Exception):
                 raise self.failed(answer) from answer
@@ -127,11 +133,6 @@ class Link:
                 await side.close()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(side.close(), loop)
-
-    async def _send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
-        if blocking.is_running():
-            return self._side().send(commands, patience)
-        return await self._loop_side().send(commands, patience)
 
     def _side(self) -> ThreadSide:
         self.check_open()

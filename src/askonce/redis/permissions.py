@@ -9,7 +9,8 @@ COMMANDS = (
     # connections
     "ping", "client|setname", "client|setinfo",
     # entries, and the versions of tags
-    "eval", "evalsha", "get", "set", "del", "hget", "hset", "hdel", "hlen",
+    "eval", "evalsha", "get", "set", "del", "hget", "hmget", "hset", "hdel",
+    "hlen",
     # flights, and streams told to other machines
     "pexpire", "exists", "publish", "subscribe", "xadd", "xrange", "xread",
     # invalidation with replicas, and listing

@@ -19,19 +19,23 @@ class Script:
     """A Lua script, and the digest by which the server knows it."""
 
     text: str
-    digest: str = field(init=False)
+    digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         # The server's own name for a script: https://redis.io/docs/latest/commands/evalsha/
         digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-        object.__setattr__(self, "digest", digest)
+        object.__setattr__(self, "digest", digest.encode())
 
 
 # KEYS: the versions of tags, then entries. ARGV: the number of this bucket as one byte, or nothing
-# where there is only one; then for each tag asked for its name and the version it gets if it has
-# none; last, how many tags are kept. A version of another bucket begins with another byte: whoever
-# reads the value asks there.
+# where there is only one; how many tags are kept; what versions are made of for tags that have
+# none, a byte to begin with and 16 for each; then the tags asked for. A version of another bucket
+# begins with another byte: whoever reads the value asks there.
 LOOK = Script("""
+local current = {}
+for i = 4, #ARGV do
+  current[ARGV[i]] = redis.call('HGET', KEYS[1], ARGV[i])
+end
 local found = {}
 for i = 2, #KEYS do
   local value = redis.call('GET', KEYS[i])
@@ -50,7 +54,7 @@ for i = 2, #KEYS do
       local version = value:sub(at + 2 + length, at + 18 + length)
       at = at + 19 + length
       local here = ARGV[1] == '' or version:sub(1, 1) == ARGV[1]
-      if here and redis.call('HGET', KEYS[1], name) ~= version then
+      if here and (current[name] or redis.call('HGET', KEYS[1], name)) ~= version then
         value = false
         break
       end
@@ -58,13 +62,14 @@ for i = 2, #KEYS do
   end
   found[#found + 1] = value
 end
-for i = 2, #ARGV - 1, 2 do
-  local version = redis.call('HGET', KEYS[1], ARGV[i])
+for i = 4, #ARGV do
+  local version = current[ARGV[i]]
   if not version then
-    if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[#ARGV]) then
+    if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[2]) then
       redis.call('DEL', KEYS[1])
     end
-    version = ARGV[i + 1]
+    local at = 16 * (i - 4) + 2
+    version = ARGV[3]:sub(1, 1) .. ARGV[3]:sub(at, at + 15)
     redis.call('HSET', KEYS[1], ARGV[i], version)
   end
   found[#found + 1] = version

@@ -2,7 +2,7 @@
 
 A client of redis-py raises when all of its connections are in use; a side lets callers wait for
 their turn instead, unless the server fails those before them. Calls that wait for news have turns
-of their own.
+of their own. Which connection a cluster wants is for its client to say; others are held.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
 from askonce.errors import StoreError
 from askonce.redis import clients
 from askonce.redis.address import Address
+from askonce.redis.held import FAILED_BEFORE, LANES, Command, LoopConnections, ThreadConnections
 
-Command: TypeAlias = tuple[Any, ...]
 T = TypeVar("T")
 
 PATIENCE = 1.0
@@ -35,13 +35,12 @@ class ThreadSide:
         self._waits = _queue(address.connections)
         self._failures = 0
         self._clients: dict[float, Any] = {}
-
-    def call(self, command: Command) -> Any:
-        """Send one command."""
-        return self.work(lambda client: client.execute_command(*command))
+        self._held: dict[float, ThreadConnections] = {}
 
     def send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
         """Send commands in one round trip. Errors of single commands are among the answers."""
+        if not self._address.cluster:
+            return self._in_turn(lambda: self._connections(patience).ask(commands))
 
         def together(client: Any) -> list[Any]:
             if len(commands) == 1:
@@ -59,9 +58,12 @@ class ThreadSide:
 
     def work(self, do: Callable[[Any], T], patience: float = 0.0) -> T:
         """Do some work with a client that waits so many seconds longer for each answer."""
+        return self._in_turn(lambda: do(self._client(patience)))
+
+    def _in_turn(self, do: Callable[[], T]) -> T:
         self._take_turn()
         try:
-            return do(self._client(patience))
+            return do()
         except ResponseError:
             raise
         except Exception:
@@ -92,10 +94,18 @@ class ThreadSide:
             self._turns.put(None)
             raise _failed_before(self._address)
 
+    def _connections(self, patience: float) -> ThreadConnections:
+        held = self._held.get(patience)
+        if held is None:
+            pool = self._client(patience).connection_pool
+            held = self._held.setdefault(patience, ThreadConnections(pool))
+        return held
+
     def _client(self, patience: float) -> Any:
         if patience not in self._clients:
             # A client of a cluster looks for its nodes at once.
-            crowd = self._making.setdefault(patience, clients.Crowd())
+            wait = self._address.once + patience
+            crowd = self._making.setdefault(patience, clients.Crowd(wait))
             crowd.attempt(lambda: self._make(patience))
         return self._clients[patience]
 
@@ -105,7 +115,7 @@ class ThreadSide:
 
     def close(self) -> None:
         """Close all connections."""
-        made, self._clients = self._clients, {}
+        made, self._clients, self._held = self._clients, {}, {}
         for client in made.values():
             clients.close(client)
 
@@ -119,13 +129,16 @@ class LoopSide:
         self._waits = asyncio.Semaphore(address.connections)
         self._failures = 0
         self._clients: dict[float, Any] = {}
-
-    async def call(self, command: Command) -> Any:
-        """Send one command."""
-        return await self._work(lambda client: client.execute_command(*command))
+        self._held: LoopConnections | None = None
 
     async def send(self, commands: Sequence[Command], patience: float = 0.0) -> list[Any]:
         """Send commands in one round trip. Errors of single commands are among the answers."""
+        if not (self._address.cluster or patience):
+            try:
+                return await self._connections().ask(commands)
+            except Exception:
+                self._failures += 1
+                raise
 
         async def together(client: Any) -> list[Any]:
             if len(commands) == 1:
@@ -163,6 +176,12 @@ class LoopSide:
         async with self._waits:
             return await self._client(seconds).execute_command(*command)
 
+    def _connections(self) -> LoopConnections:
+        if self._held is None:
+            lanes = min(LANES, self._address.connections)
+            self._held = LoopConnections(self._client(0.0).connection_pool, lanes)
+        return self._held
+
     def _client(self, patience: float) -> Any:
         client = self._clients.get(patience)
         if client is None:
@@ -171,7 +190,7 @@ class LoopSide:
 
     async def close(self) -> None:
         """Close all connections."""
-        made, self._clients = self._clients, {}
+        made, self._clients, self._held = self._clients, {}, None
         for client in made.values():
             await clients.aclose(client)
 
@@ -189,4 +208,4 @@ def _in_use(address: Address) -> StoreError:
 
 
 def _failed_before(address: Address) -> StoreError:
-    return StoreError(f"{address.shown}: it failed those who asked before")
+    return StoreError(f"{address.shown}: {FAILED_BEFORE}")

@@ -19,12 +19,12 @@ from askonce.errors import StoreError
 from askonce.model import NOTHING, Entry, Versions
 from askonce.redis import address
 from askonce.redis.address import Address
+from askonce.redis.held import Command
 from askonce.redis.leases import RedisLeases
 from askonce.redis.link import Link, called
 from askonce.redis.names import Names
 from askonce.redis.news import News
 from askonce.redis.scripts import FORGET, LOOK
-from askonce.redis.sides import Command
 from askonce.stores import forks
 from askonce.stores.breaker import Breaker
 from askonce.stores.contract import Found
@@ -91,12 +91,36 @@ class Redis:
             return await self._get_from_buckets(keys, tags)
         if not (keys or tags):
             return Found(())
+        if len(keys) == 1:
+            found = await self._get_one(keys[0], tags)
+            if found is not None:
+                return found
         names = [self._names.tags(0), *map(self._names.entry, keys)]
-        answer = await self._link.run(LOOK, names, b"", *_proposed(tags, 0), MOST_TAGS)
+        answer = await self._link.run(LOOK, names, b"", MOST_TAGS, *_asked(tags, 0))
         entries = tuple([_read(key, value) for key, value in zip(keys, answer, strict=False)])
         return Found(
             entries, dict(zip(tags, answer[len(keys) :], strict=True)) if tags else NOTHING
         )
+
+    async def _get_one(self, key: bytes, tags: Collection[str]) -> Found | None:
+        """Do the same without a script, which takes longer than all the rest of the server's work.
+
+        None if a tag has no version yet, or the entry carries one that was not asked for.
+        """
+        commands: list[Command] = [("GET", self._names.entry(key))]
+        if tags:
+            # Behind the entry: a version that changes in between makes it dead.
+            commands.append(("HMGET", self._names.tags(0), *[tag.encode() for tag in tags]))
+        value, *told = await self._link.together(commands)
+        versions = dict(zip(tags, told[0], strict=True)) if tags else NOTHING
+        entry, is_alive = _read(key, value), True
+        if None in versions.values():
+            return None
+        for tag, version in entry.tags.items() if entry is not None else ():
+            if tag not in versions:
+                return None
+            is_alive = is_alive and versions[tag] == version
+        return Found((entry if is_alive else None,), versions)
 
     async def _get_from_buckets(self, keys: Sequence[bytes], tags: Collection[str]) -> Found:
         """Do the same on a cluster: each bucket is one script, all of them one round trip."""
@@ -105,7 +129,7 @@ class Redis:
         for bucket, members in places.items():
             asked = tags if not commands else ()
             names = [self._names.tags(bucket), *map(self._names.entry, members)]
-            arguments = *_proposed(asked, bucket), self._names.most_tags(MOST_TAGS)
+            arguments = self._names.most_tags(MOST_TAGS), *_asked(asked, bucket)
             commands.append(called(LOOK, names, bytes((bucket,)), *arguments))
         answers = await self._link.together(commands, [LOOK]) if commands else []
         found = {
@@ -144,12 +168,14 @@ class Redis:
             self._link.check_open()
         return sum(await self._link.together(commands, [FORGET])) if commands else 0
 
-    async def invalidate(self, tag: str) -> None:
-        """Give a tag a new version in every bucket. StoreError if one of them cannot be reached.
+    async def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        """Give a tag another version in every bucket. StoreError if one cannot be reached.
 
         Where there are replicas, one of them has it before this returns.
         """
-        await self._link.in_thread(lambda client: self._invalidate(client, tag), patience=CONFIRMED)
+        await self._link.in_thread(
+            lambda client: self._invalidate(client, tag.encode(), version), patience=CONFIRMED
+        )
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries that are alive in order of their keys, at most `limit` behind `after`.
@@ -193,9 +219,9 @@ class Redis:
 
     def _setting(self, key: bytes, entry: Entry) -> Command:
         value = _tagged(entry.tags) + encode(key, entry)
-        if entry.expires is None:
+        if entry.end is None:
             return ("SET", self._names.entry(key), value)
-        left = max(0.0, entry.expires - self._clock()) + KEPT_AFTER
+        left = max(0.0, entry.end - self._clock()) + KEPT_AFTER
         return ("SET", self._names.entry(key), value, "PX", int(left * 1000))
 
     async def _check_elsewhere(self, found: dict[bytes, Entry]) -> None:
@@ -217,16 +243,22 @@ class Redis:
             if current != version:
                 found.pop(key, None)
 
-    def _invalidate(self, client: Any, tag: str) -> None:
-        name = tag.encode()
+    def _invalidate(self, client: Any, name: bytes, version: bytes | None) -> None:
         with client.pipeline(transaction=False) as pipeline:
             for bucket in self._names.buckets:
-                pipeline.execute_command("HDEL", self._names.tags(bucket), name)
+                pipeline.execute_command(*self._renewal(bucket, name, version))
             pipeline.execute()
         for node, bucket in self._owners(client):
-            self._confirm(node, bucket, name)
+            self._confirm(node, bucket, name, version)
 
-    def _confirm(self, node: Any, bucket: int, name: bytes) -> None:
+    def _renewal(self, bucket: int, name: bytes, version: bytes | None) -> Command:
+        """Return what gives a tag a version; without one, it has none and is dead."""
+        tags = self._names.tags(bucket)
+        if version is None:
+            return ("HDEL", tags, name)
+        return ("HSET", tags, name, bytes((bucket,)) + version)
+
+    def _confirm(self, node: Any, bucket: int, name: bytes, version: bytes | None) -> None:
         """Wait until a replica has all that was written, if there is one.
 
         https://redis.io/docs/latest/commands/wait/: it waits for what its own connection wrote
@@ -237,7 +269,7 @@ class Redis:
         tags = self._names.tags(bucket)
         with node.pipeline(transaction=False) as pipeline:
             pipeline.execute_command("HSET", tags, name, bytes((bucket,)) + os.urandom(16))
-            pipeline.execute_command("HDEL", tags, name)
+            pipeline.execute_command(*self._renewal(bucket, name, version))
             pipeline.execute_command("WAIT", 1, int(CONFIRMED * 1000))
             confirmed = pipeline.execute()[-1]
         if not confirmed:
@@ -270,9 +302,11 @@ class Redis:
         return sorted(set(found))
 
 
-def _proposed(tags: Collection[str], bucket: int) -> list[bytes]:
-    """Return each tag and the version it is to have if it has none."""
-    return [part for tag in tags for part in (tag.encode(), bytes((bucket,)) + os.urandom(16))]
+def _asked(tags: Collection[str], bucket: int) -> list[bytes]:
+    """Return what versions are made of for tags that have none, and the tags."""
+    if not tags:
+        return []
+    return [bytes((bucket,)) + os.urandom(16 * len(tags)), *[tag.encode() for tag in tags]]
 
 
 def _tagged(tags: Versions) -> bytes:

@@ -75,8 +75,12 @@ class Store(Protocol):
         """Drop entries and say how many there were."""
         ...
 
-    async def invalidate(self, tag: str) -> None:
-        """Give a tag a new version. Everything that carries an older one is dead from now on."""
+    async def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        """Give a tag another version. Everything that carries the older one is dead from now on.
+
+        A version of 16 bytes may be given; the one that `get` tells ends in it. What carries it
+        from before is alive again.
+        """
         ...
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:

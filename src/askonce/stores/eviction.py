@@ -11,10 +11,10 @@ BATCH = 64
 MOST_PAGES = 512
 """Pages given back to the system in one call, about 2 MB; each may have to be moved first."""
 
-_EXPIRED = """SELECT place, length(value) FROM entries
+_EXPIRED = """SELECT id, length(value) FROM entries
     WHERE expires IS NOT NULL AND expires <= ? ORDER BY expires LIMIT ?"""
-_UNUSED = "SELECT place, length(value) FROM entries ORDER BY used LIMIT ?"
-_DELETE = "DELETE FROM entries WHERE place = ?"
+_UNUSED = "SELECT id, length(value) FROM entries ORDER BY id LIMIT ?"
+_DELETE = "DELETE FROM entries WHERE id = ?"
 
 
 def slack(limit: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,14 @@ from askonce.stores.contract import News, Waiting
 
 if TYPE_CHECKING:
     from askonce.stores.connections import Connections
+
+
+TAKEN: dict[bytes, int] = {}
+"""The tokens of leases that this process has, and the threads that took them.
+
+The caches of a process share it: one that waited for what its own thread leads through another
+would wait for itself.
+"""
 
 
 class Looks:
@@ -104,6 +113,7 @@ SPAN = 60.0
 _TAKE = """INSERT INTO leases (key, owner, expires) VALUES (?, ?, ?)
     ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, expires = excluded.expires
     WHERE leases.expires < ?"""
+_OWNER = "SELECT owner FROM leases WHERE key = ?"
 _FREE = "DELETE FROM leases WHERE key = ? AND owner = ?"
 _FAIL = """INSERT INTO failures (slot, number) VALUES (?, 1)
     ON CONFLICT (slot) DO UPDATE SET number = number + 1"""
@@ -128,6 +138,7 @@ class RowLeases:
             return True
         if taken:
             self._owners[key] = owner
+            TAKEN[owner] = threading.get_ident()
         return taken
 
     def release(self, key: bytes, *, failed: bool) -> None:
@@ -135,10 +146,19 @@ class RowLeases:
         owner = self._owners.pop(key, None)
         if owner is None:
             return
+        TAKEN.pop(owner, None)
         with contextlib.suppress(StoreError):
             if failed:
                 self._connections.do(lambda database: database.execute(_FAIL, (_counter(key),)))
             self._connections.do(lambda database: database.execute(_FREE, (key, owner)))
+
+    def holder(self, key: bytes) -> int | None:
+        """Return the thread of this process that took this lease; None if that is elsewhere."""
+        try:
+            row = self._connections.do(lambda it: it.execute(_OWNER, (key,)).fetchone())
+        except StoreError:
+            return None
+        return TAKEN.get(row[0]) if row else None
 
     @contextlib.contextmanager
     def waiting(self, key: bytes) -> Iterator[Waiting]:

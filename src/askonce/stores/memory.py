@@ -26,13 +26,12 @@ MOST_TAGS = 100_000
 
 def weight(key: bytes, entry: Entry) -> int:
     """Say how many bytes of memory an entry takes."""
-    return (
-        ENTRY_OVERHEAD
-        + len(key)
-        + len(entry.body)
-        + sum(HEADER_OVERHEAD + len(name) + len(value) for name, value in entry.headers)
-        + sum(TAG_OVERHEAD + len(tag) for tag in entry.tags)
-    )
+    size = ENTRY_OVERHEAD + len(key) + len(entry.body)
+    for name, value in entry.headers:
+        size += HEADER_OVERHEAD + len(name) + len(value)
+    for tag in entry.tags:
+        size += TAG_OVERHEAD + len(tag)
+    return size
 
 
 class Memory:
@@ -76,11 +75,13 @@ class Memory:
         self.check_open()
         return self.drop(keys)
 
-    async def invalidate(self, tag: str) -> None:
-        """Let everything that carries this tag be dead from now on."""
+    async def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        """Let everything that carries another version of this tag be dead from now on."""
         with self._lock:
             self.check_open()
             self._versions.pop(tag, None)
+            if version is not None:
+                self._version(tag, version)
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries that are alive in order of their keys, at most `limit` behind `after`."""
@@ -165,12 +166,12 @@ class Memory:
     def _alive(self, entry: Entry) -> bool:
         return all(self._versions.get(tag) == seen for tag, seen in entry.tags.items())
 
-    def _version(self, tag: str) -> bytes:
+    def _version(self, tag: str, first: bytes | None = None) -> bytes:
         version = self._versions.get(tag)
         if version is None:
             if len(self._versions) >= MOST_TAGS:
                 self._versions.clear()
-            version = self._versions[tag] = os.urandom(16)
+            version = self._versions[tag] = first or os.urandom(16)
         return version
 
     def _add(self, entries: Mapping[bytes, Entry]) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from askonce import units
@@ -16,20 +17,25 @@ from askonce.stores.connections import Connections
 from askonce.stores.contract import Found, Leases
 from askonce.stores.leases import FileLeases, RowLeases
 
-_FIND = "SELECT key, value, used FROM entries WHERE place = ?"
-_KEEP = "INSERT OR REPLACE INTO entries (place, used, expires, key, value) VALUES (?, ?, ?, ?, ?)"
-_USED = "UPDATE entries SET used = ? WHERE place = ?"
-_DROP = "DELETE FROM entries WHERE place = ? AND key = ?"
-_PAGE = "SELECT key, value FROM entries WHERE place >= ? AND key > ? ORDER BY place LIMIT ?"
+_FIND = "SELECT value, id FROM entries WHERE key = ?"
+_KEEP = "INSERT OR REPLACE INTO entries (expires, key, value) VALUES (?, ?, ?)"
+_AND_KEEP = ", (?, ?, ?)"
+# Two selects: one with both would go through all rows.
+_MIDDLE = "SELECT ((SELECT min(id) FROM entries) + (SELECT max(id) FROM entries)) / 2"
+_USED = "UPDATE entries SET id = (SELECT max(id) + 1 FROM entries) WHERE key = ?"
+_DROP = "DELETE FROM entries WHERE key = ?"
+_PAGE = "SELECT key, value FROM entries WHERE key > ? ORDER BY key LIMIT ?"
 _GENERATION = "SELECT number FROM generation"
 _NEXT_GENERATION = "UPDATE generation SET number = random()"
 
-USED_AGAIN = 60.0
-"""Seconds within which an entry that is used once more is as recent as before."""
-MOST_USES = 4096
+FEW = 2
+"""Rows kept by one statement, without a transaction around it: an answer and its alias."""
+BETWEEN_LOOKS = 60.0
+"""Seconds after which it is asked again which rows are in the front half."""
+MOST_USES = 1024
 """Uses remembered until a put writes them down."""
-USES_PER_PUT = 16
-"""Uses that one put writes down, some 8 us each. Eviction writes down all of them first."""
+USES_PER_PUT = 4
+"""Uses that one put writes down, some 27 us each. Eviction writes down all of them first."""
 
 
 class SQLite:
@@ -59,7 +65,10 @@ class SQLite:
             Path(path), limit=self._limit, busy=busy, heal=heal, clock=clock
         )
         self._written = 0
-        self._uses: dict[int, float] = {}
+        # What is used in the front half moves to the end; the other half is far from eviction.
+        self._uses: set[bytes] = set()
+        self._middle = 0
+        self._looked = float("-inf")
         self.leases: Leases = (
             FileLeases(self._database.lock_path)
             if lockfile.AVAILABLE
@@ -78,9 +87,9 @@ class SQLite:
         """Drop entries and say how many there were."""
         return self._database.write(lambda database: self._forget(database, keys))
 
-    async def invalidate(self, tag: str) -> None:
-        """Let everything that carries this tag be dead from now on."""
-        self._database.write(lambda database: tag_table.renew(database, tag))
+    async def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        """Let everything that carries another version of this tag be dead from now on."""
+        self._database.write(lambda database: tag_table.renew(database, tag, version))
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries that are alive in order of their keys, at most `limit` behind `after`."""
@@ -98,33 +107,33 @@ class SQLite:
     def _get(
         self, database: sqlite3.Connection, keys: Sequence[bytes], tags: Collection[str]
     ) -> Found:
+        now = self._clock()
+        if abs(now - self._looked) >= BETWEEN_LOOKS:
+            self._looked = now
+            self._middle = database.execute(_MIDDLE).fetchone()[0] or 0
         entries = tuple([self._find(database, key) for key in keys])
-        if any(entry.tags for entry in entries if entry is not None):
-            entries = tag_table.alive(database, entries)
+        for entry in entries:
+            if entry is not None and entry.tags:
+                entries = tag_table.alive(database, entries)
+                break
         return Found(entries, tag_table.versions(database, tags) if tags else NOTHING)
 
     def _find(self, database: sqlite3.Connection, key: bytes) -> Entry | None:
-        place = _place(key)
-        row = database.execute(_FIND, (place,)).fetchone()
-        if row is None or row[0] != key or not isinstance(row[1], bytes):
+        row = database.execute(_FIND, (key,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
             return None
-        now = self._clock()
-        if row[2] < now - USED_AGAIN and len(self._uses) < MOST_USES:
-            self._uses[place] = now
-        return decode(key, row[1])
+        if row[1] <= self._middle and len(self._uses) < MOST_USES:
+            self._uses.add(key)
+        return decode(key, row[0])
 
     def _put(self, database: sqlite3.Connection, entries: Mapping[bytes, Entry]) -> None:
-        now = self._clock()
-        rows = [
-            (_place(key), now, entry.expires, key, encode(key, entry))
-            for key, entry in entries.items()
-        ]
-        size = sum([len(row[4]) for row in rows])
+        rows = [(entry.end, key, encode(key, entry)) for key, entry in entries.items()]
+        size = sum([len(row[2]) for row in rows])
         if size > self._limit:
             self._forget(database, list(entries))
             return
-        if len(rows) == 1 and not self._uses:
-            database.execute(_KEEP, rows[0])
+        if 1 <= len(rows) <= FEW and not self._uses:
+            database.execute(_KEEP + _AND_KEEP * (len(rows) - 1), tuple(chain(*rows)))
         else:
             database.execute("BEGIN IMMEDIATE")
             database.executemany(_KEEP, rows)
@@ -132,13 +141,13 @@ class SQLite:
             database.execute("COMMIT")
         self._written += size
         if self._written > eviction.slack(self._limit) // 2:
-            self._make_room(database, now)
+            self._make_room(database)
 
-    def _make_room(self, database: sqlite3.Connection, now: float) -> None:
+    def _make_room(self, database: sqlite3.Connection) -> None:
         try:
             database.execute("BEGIN IMMEDIATE")
             database.executemany(_USED, self._take_uses(MOST_USES))
-            eviction.trim(database, self._limit, self._written, now)
+            eviction.trim(database, self._limit, self._written, self._clock())
             database.execute("COMMIT")
             eviction.give_back(database, self._limit)
         except sqlite3.OperationalError:
@@ -148,17 +157,16 @@ class SQLite:
         else:
             self._written = 0
 
-    def _take_uses(self, most: int) -> list[tuple[float, int]]:
-        uses: list[tuple[float, int]] = []
+    def _take_uses(self, most: int) -> list[tuple[bytes]]:
+        uses: list[tuple[bytes]] = []
         with contextlib.suppress(KeyError):  # another thread took the last one
             while self._uses and len(uses) < most:
-                place, when = self._uses.popitem()
-                uses.append((when, place))
+                uses.append((self._uses.pop(),))
         return uses
 
     def _forget(self, database: sqlite3.Connection, keys: Sequence[bytes]) -> int:
         database.execute("BEGIN IMMEDIATE")
-        dropped = database.executemany(_DROP, [(_place(key), key) for key in keys]).rowcount
+        dropped = database.executemany(_DROP, [(key,) for key in keys]).rowcount
         # Even if nothing was here: the near store of another process may hold one of them.
         database.execute(_NEXT_GENERATION)
         database.execute("COMMIT")
@@ -166,15 +174,10 @@ class SQLite:
         return max(dropped, 0)
 
 
-def _place(key: bytes) -> int:
-    """Return the first 63 bits of a key. Places have the order of keys."""
-    return int.from_bytes(key[:8].ljust(8, b"\0"), "big") >> 1
-
-
 def _scan(database: sqlite3.Connection, after: bytes, limit: int) -> list[tuple[bytes, Entry]]:
     found: list[tuple[bytes, Entry]] = []
     while len(found) < limit:
-        rows = database.execute(_PAGE, (_place(after), after, limit)).fetchall()
+        rows = database.execute(_PAGE, (after, limit)).fetchall()
         entries = tag_table.alive(database, [_read(*row) for row in rows])
         found += [(row[0], it) for row, it in zip(rows, entries, strict=True) if it is not None]
         if len(rows) < limit:

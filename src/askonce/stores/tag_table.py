@@ -20,6 +20,8 @@ _CURRENT = "SELECT version FROM tags WHERE name = ?"
 _NUMBER = "SELECT max(id) FROM tags"
 _ADD = "INSERT OR IGNORE INTO tags (name, version) VALUES (?, ?)"
 _RENEW = "UPDATE tags SET version = ? WHERE name = ?"
+_SET = """INSERT INTO tags (name, version) VALUES (?, ?)
+    ON CONFLICT (name) DO UPDATE SET version = excluded.version"""
 _DROP_ALL = "DELETE FROM tags"
 
 
@@ -58,9 +60,12 @@ def versions(
     return made
 
 
-def renew(database: sqlite3.Connection, tag: str) -> None:
-    """Give a tag another version. A tag without one is dead as it is."""
-    database.execute(_RENEW, (os.urandom(16), tag))
+def renew(database: sqlite3.Connection, tag: str, version: bytes | None = None) -> None:
+    """Give a tag another version. A tag without one is dead as it is, unless one is given."""
+    if version is None:
+        database.execute(_RENEW, (os.urandom(16), tag))
+    else:
+        database.execute(_SET, (tag, version))
 
 
 def _current(database: sqlite3.Connection, tag: str) -> bytes | None:

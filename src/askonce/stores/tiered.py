@@ -139,10 +139,10 @@ class Tiered:
             near = self._near.drop(keys)
         return max(dropped, near)
 
-    async def invalidate(self, tag: str) -> None:
-        """Let everything that carries this tag be dead from now on."""
-        await self._unless_alone(lambda: self._far.invalidate(tag), None)
-        await self._near.invalidate(tag)
+    async def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        """Let everything that carries another version of this tag be dead from now on."""
+        await self._unless_alone(lambda: self._far.invalidate(tag, version), None)
+        await self._near.invalidate(tag, version)
 
     async def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         """List entries of far that are alive in order of their keys, at most `limit` of them."""

@@ -111,6 +111,8 @@ def _blocking_request(
             return original(cast_to, call, *arguments, **named)
         except BaseException as error:
             problem = error
+            if journey.refusal is not None:
+                raise journey.refusal from None
             raise
         finally:
             current.reset(token)
@@ -142,6 +144,8 @@ def _async_request(
             return await original(cast_to, call, *arguments, **named)
         except BaseException as error:
             problem = error
+            if journey.refusal is not None:
+                raise journey.refusal from None
             raise
         finally:
             current.reset(token)

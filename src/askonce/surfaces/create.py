@@ -22,7 +22,7 @@ from askonce.dialects.contract import Dialect, Facts
 from askonce.engine import Recalled
 from askonce.errors import Ambiguous
 from askonce.model import NOTHING, Entry
-from askonce.policy import Options
+from askonce.policy import Options, pinnable
 from askonce.session import Session
 from askonce.stores.forks import Locked
 from askonce.surfaces.clones import UnclonableError, clone
@@ -99,7 +99,7 @@ def _blocking(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
     @functools.wraps(original)
     def create(*arguments: Any, **named: Any) -> Any:
         alias = None if arguments else fast.alias(named)
-        if alias is not None and (known := run(fast.find(alias))) is not None:
+        if alias is not None and (known := run(fast.find(alias, named))) is not None:
             return known
         token = pending.set(fast.pending(alias))
         try:
@@ -114,7 +114,7 @@ def _async(original: Callable[..., Any], fast: Fast) -> Callable[..., Any]:
     @functools.wraps(original)
     async def create(*arguments: Any, **named: Any) -> Any:
         alias = None if arguments else fast.alias(named)
-        if alias is not None and (known := await fast.find(alias)) is not None:
+        if alias is not None and (known := await fast.find(alias, named)) is not None:
             return known
         token = pending.set(fast.pending(alias))
         try:
@@ -154,29 +154,42 @@ class Fast:
     def alias(self, named: dict[str, Any]) -> bytes | None:
         """Digest everything that decides what this call sends; None where that is not certain."""
         options = self._session.options(self._options)
-        if options.refresh or options.bypass:
+        if options.refresh or options.bypass or options.samples is not None:
+            return None
+        rules = options.rules
+        if rules is not None and rules.marks:
             return None
         identity = self._identity()
         if identity is None:
             return None
         if self._dialect.name == "openai.responses" and not self._unlabelled(named):
             return None
+        # Rules may look at the labels too.
+        neutral = self._neutral if rules is None else self._neutral - {"metadata"}
+        counted = self._counted(named, neutral)
+        if counted is None:
+            return None
+        policy = options.policy
+        decided = [policy.enabled, policy.sampled, policy.effects, policy.pin_temperature]
+        flags = [*decided, "" if rules is None else rules.digest]
+        try:
+            return keys.digest([keys.VERSION, options.tenant, flags, identity, counted])
+        except Ambiguous:
+            return None
+
+    def _counted(self, named: dict[str, Any], neutral: frozenset[str]) -> dict[str, Any] | None:
+        """Return the arguments that decide the answer; None if some change the request itself."""
         counted = {}
         for name, value in named.items():
             if name in _UNUSUAL:
                 if value and not isinstance(value, self._left_out):
                     return None
-            elif name not in self._neutral and not isinstance(value, self._left_out):
+            elif name not in neutral and not isinstance(value, self._left_out):
                 counted[name] = value
         extra = counted.get("extra_body")
         if extra is not None and (type(extra) is not dict or "stream" in extra):
             return None
-        policy = options.policy
-        flags = [policy.enabled, policy.sampled, policy.effects]
-        try:
-            return keys.digest([keys.VERSION, options.tenant, flags, identity, counted])
-        except Ambiguous:
-            return None
+        return counted
 
     def _unlabelled(self, named: dict[str, Any]) -> bool:
         """Say whether a call has no labels of its own, which its answer would have to repeat."""
@@ -231,17 +244,32 @@ class Fast:
             ]
         ).hex()
 
-    async def find(self, alias: bytes) -> Any:
+    async def find(self, alias: bytes, named: dict[str, Any]) -> Any:
         """Return the object of the entry that the alias leads to; None if there is none."""
         options = self._session.options(self._options)
         recalled = await self._session.engine.recall(alias, options)
         if recalled is None:
             return None
+        if options.rules is not None:
+            # Which rule holds is known on the wire only: what the strictest lets go is asked there.
+            age = self._session.engine.clock() - recalled.entry.created
+            if age >= options.rules.shortest:
+                return None
         built = self._prototypes.get(recalled)
         known = await self._build(recalled) if built is None else clone(built)
         if known is not None:
-            self._session.note(self._session.engine.outcome_of(recalled.key, recalled.entry))
+            outcome = self._session.engine.outcome_of(recalled.key, recalled.entry, options)
+            outcome.pinned = options.policy.pin_temperature and self._is_pinned(named, options)
+            self._session.note(outcome)
         return known
+
+    def _is_pinned(self, named: dict[str, Any], options: Options) -> bool:
+        """Say whether this call was sent with a temperature that its caller did not give."""
+        given = {**named, **(named.get("extra_body") or {})}
+        body = {name: it for name, it in given.items() if not isinstance(it, self._left_out)}
+        facts = self._dialect.facts("", body)
+        models = self._session.engine.models
+        return pinnable(facts, options.policy, models) and self._dialect.pinned(body) is not None
 
     async def _build(self, recalled: Recalled) -> Any:
         """Have the SDK build the object of an entry, and keep it; None where that cannot be."""

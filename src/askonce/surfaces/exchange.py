@@ -8,22 +8,32 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from askonce import replay
 from askonce.colours import Colour
-from askonce.engine import PATIENCE, Ticket
+from askonce.dialects.wire import encode
+from askonce.engine import PATIENCE, only_if_cached
+from askonce.errors import NotCached
 from askonce.following import Hit
 from askonce.model import Headers, Outcome, Reason, Request, Response
 from askonce.plans import Plan
 from askonce.session import Session
 from askonce.streams import Reader
-from askonce.surfaces.families import Family
+from askonce.surfaces.families import Family, family_of
 from askonce.surfaces.journey import Journey
 from askonce.tape import Source
+from askonce.tickets import Ticket
 
 # They describe the bytes as they came over one connection; the body given out is decoded.
 _CONNECTION_HEADERS = frozenset(
     {"content-encoding", "content-length", "transfer-encoding", "connection", "keep-alive"}
 )
+
+STATUS = {"hit": "hit", "collapsed": "collapsed", "stale": "hit; detail=stale"}
+"""What `Cache-Status` says of an answer from here (RFC 9211)."""
+
+UNPINNED = Reason("sampled", "the model refused the temperature 0 that was set for this call")
 
 _asking: ContextVar[frozenset[tuple[Session, bytes]]] = ContextVar(
     "askonce_asking", default=frozenset()
@@ -56,6 +66,9 @@ class Exchange:
         timeout = request.extensions.get("timeout") or {}
         self.patience: float = timeout.get("read") or PATIENCE
         self._facts = plan.facts
+        self._asks_usage = False
+        self.unpinned = False
+        """The upstream refused the temperature that was set, and was asked without."""
 
     def is_asked_above(self) -> bool:
         """Say whether a transport of the same cache around this one leads this very call.
@@ -88,25 +101,38 @@ class Exchange:
         if journey is not None:
             if isinstance(turn, Ticket):
                 journey.hold(turn)
-            elif journey.alias is not None and turn.reader is None:
+            # What answers another wording is found by that wording's key, not by this call's.
+            elif journey.alias is not None and turn.reader is None and not turn.outcome.tier:
                 tenant = self.plan.options.tenant
                 await self.engine.learn(journey.alias, self.plan.key, colour, tenant=tenant)
         return turn
 
     def outgoing(self, ticket: Ticket) -> Any:
         """Return the request to send: the caller's own, or one that also asks for usage."""
-        body = self.engine.asking_usage(ticket.plan, self.request.content)
-        return self._as_it_is() if body is None else self.asking(body)
+        body = self.engine.asking_usage(ticket.plan, self._own_body())
+        self._asks_usage = body is not None
+        return self._as_it_is(ticket) if body is None else self.asking(body)
 
-    def instead(self, sent: Any, response: Any) -> Any | None:
-        """Return the caller's own request, where one that also asks for usage was refused."""
-        was_refused = response.status_code in (400, 422)
-        return self._as_it_is() if was_refused and sent is not self.request else None
+    def _own_body(self) -> bytes:
+        pinned = self.plan.pinned
+        return encode(self.plan.body).encode() if pinned else bytes(self.request.content)
 
-    def _as_it_is(self) -> Any:
-        # What this upstream says unasked, it says to its caller too.
-        self._facts = replace(self.plan.facts, usage_asked=True)
+    def instead(self, ticket: Ticket, response: Any) -> Any | None:
+        """Return the caller's own request, where one that asks for more was refused."""
+        asks_more = self._asks_usage or self.plan.pinned
+        if not asks_more or response.status_code not in (400, 422):
+            return None
+        self.unpinned = self.plan.pinned
+        self._as_it_is(ticket)
         return self.request
+
+    def _as_it_is(self, ticket: Ticket) -> Any:
+        facts = self.plan.facts
+        asks = facts.usage_asked or not self.plan.dialect.usage_on_request
+        ticket.flight.shows_usage = asks
+        # What this upstream says unasked, it says to its caller too.
+        self._facts = replace(facts, usage_asked=True)
+        return self.asking(self._own_body()) if self.plan.pinned else self.request
 
     def asking(self, body: bytes) -> Any:
         """Return the caller's request with another body."""
@@ -131,6 +157,15 @@ class Exchange:
         self.failed(ticket, None)
         return response
 
+    def unkept(self, ticket: Ticket, response: Any) -> Any:
+        """Hand on an answer that is another call's than the one that was planned."""
+        ticket.outcome.reason, ticket.outcome.pinned = UNPINNED, False
+        if self.journey is not None:
+            self.journey.let_go(ticket)
+        ticket.release(failed=True)
+        self.note(ticket.outcome)
+        return response
+
     def failed(self, ticket: Ticket, error: BaseException | None) -> None:
         """End an attempt without an answer. Within a journey its ticket is kept for the next."""
         if error is not None:
@@ -139,15 +174,36 @@ class Exchange:
             ticket.release(failed=error is None or isinstance(error, Exception))
         self.note(ticket.outcome)
 
+    async def stale(self, ticket: Ticket, failure: int | BaseException) -> Any | None:
+        """Return the last good answer in place of a failed call, if that is wanted and there."""
+        spare = await self.engine.spare(ticket) if is_failure(failure) else None
+        if spare is None:
+            return None
+        if self.journey is not None:
+            self.journey.let_go(ticket)
+        ticket.release(failed=True)
+        spare.outcome.reason = stale_reason(failure)
+        return self.replay(spare)
+
+    def refused(self, missing: NotCached) -> Any:
+        """Answer a call that must not be made."""
+        self.note(only_if_cached(self.plan, self.session.versions(self.plan.options)))
+        if self.journey is not None:
+            self.journey.refusal = missing
+        return refused(self.request, missing)
+
     async def settle(self, ticket: Ticket, response: Any, colour: Colour) -> None:
         """Settle a whole answer that was read."""
-        head, alias = self.head(response), None
+        alias = None
         if self.journey is not None:
             alias = self.journey.alias
             self.journey.let_go(ticket)
-        whole = Response(head.status, head.headers, response.content, head.streamed)
-        await ticket.settle(whole, colour, alias=alias)
+        await ticket.settle(self.answer(response), colour, alias=alias)
         self.note(ticket.outcome)
+
+    def answer(self, response: Any) -> Response:
+        """Return a response that was read, as it is stored."""
+        return replace(self.head(response), body=response.content)
 
     def whole(self, response: Any) -> Any:
         """Return the response for the caller, its body read and decoded."""
@@ -171,7 +227,7 @@ class Exchange:
     def replay(self, hit: Hit) -> Any:
         """Return the cached answer as a response."""
         self.note(hit.outcome)
-        status = "collapsed" if hit.reader is not None else "hit"
+        status = STATUS[hit.outcome.kind]
         headers = [
             *hit.response.headers,
             ("cache-status", f"askonce; {status}"),
@@ -211,6 +267,34 @@ class Exchange:
             self.session.note(outcome)
         else:
             self.journey.outcome = outcome
+
+
+def refused(request: Any, missing: NotCached) -> Any:
+    """Answer a call that must not be made with 504 (RFC 9111, 5.2.1.7)."""
+    body = orjson.dumps({"error": {"code": "only_if_cached", "message": str(missing)}})
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-status", b"askonce; detail=only-if-cached"),
+        # The SDKs try a 504 again, but for this.
+        (b"x-should-retry", b"false"),
+    ]
+    family = family_of(request)
+    return family.Response(504, headers=headers, stream=family.ByteStream(body), request=request)
+
+
+def is_failure(failure: int | BaseException) -> bool:
+    """Say whether this status or error is of the provider or the way to it, and may pass."""
+    if isinstance(failure, int):
+        return failure in (408, 429) or failure >= 500
+    return isinstance(failure, Exception)
+
+
+def stale_reason(failure: int | BaseException) -> Reason:
+    """Say why the last good answer stands in for a call."""
+    if isinstance(failure, int):
+        return Reason("stale_if_error", f"the provider answered {failure}")
+    return Reason("stale_if_error", f"the call raised {type(failure).__name__}")
 
 
 def is_stream(response: Any) -> bool:

@@ -13,8 +13,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from askonce import values
-from askonce.errors import Ambiguous, ConfigError
+from askonce.errors import ConfigError
 
 Function = Callable[..., Any]
 
@@ -38,37 +37,6 @@ def name(function: Function) -> str:
     # Every script is `__main__`, and two scripts may share a store.
     file = getattr(sys.modules.get(module), "__file__", None) if module == "__main__" else None
     return f"{os.path.realpath(file) if file else module}.{inner.__qualname__}"
-
-
-def surroundings(function: Function) -> list[Any]:
-    """Return what a function carries with it, as it is now: its object, and what it closes over.
-
-    A function made inside another, and a lambda, are also told apart by their code. Of what is
-    closed over only values count, not a client or a lock. Raises Ambiguous for a method whose
-    object has no value.
-    """
-    inner = plain(function)
-    carried: list[Any] = []
-    if isinstance(function, MethodType):
-        carried.append(["self", values.argument(function.__self__)])
-    if "<" in inner.__qualname__:
-        carried.append(["code", code_version(inner)])
-    for variable, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
-        carried.append(["closed over", variable, _content(cell)])
-    return carried
-
-
-def _content(cell: Any) -> Any:
-    try:
-        value = cell.cell_contents
-    except ValueError:  # not bound yet: a function that calls itself
-        return None
-    if isinstance(value, FunctionType | MethodType):
-        return ["function", name(value), code_version(value)]
-    try:
-        return values.argument(value)
-    except Ambiguous:
-        return None
 
 
 def code_version(function: Function) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from contextvars import ContextVar
 
-from askonce.engine import Ticket
+from askonce.errors import NotCached
 from askonce.model import Outcome
 from askonce.plans import Plan
 from askonce.policy import Options
 from askonce.session import Session
+from askonce.tickets import Ticket
 
 
 class Journey:
@@ -29,6 +30,10 @@ class Journey:
         self.alias = alias
         self.tickets: dict[bytes, Ticket] = {}
         self.outcome: Outcome | None = None
+        self.slots: dict[bytes, int] = {}
+        """The sample slot of each request, for all of its attempts."""
+        self.refusal: NotCached | None = None
+        """Why the call must not be made; raised in place of what the SDK makes of it."""
         self._key: bytes | None = None
 
     def plans(self, plan: Plan) -> None:

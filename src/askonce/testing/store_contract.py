@@ -79,8 +79,8 @@ class Caller:
     def forget(self, *keys: bytes) -> int:
         return self._finish(self.store.forget(keys))
 
-    def invalidate(self, tag: str) -> None:
-        self._finish(self.store.invalidate(tag))
+    def invalidate(self, tag: str, version: bytes | None = None) -> None:
+        self._finish(self.store.invalidate(tag, version))
 
     def scan(self, after: bytes = b"", limit: int = 500) -> Sequence[tuple[bytes, Entry]]:
         return self._finish(self.store.scan(after, limit))
@@ -182,7 +182,7 @@ class StoreContract:
         assert caller.entry(alike[-1]) == entry(alike[-1])
 
     def test_an_expired_entry_is_not_the_stores_affair(self, caller: Caller) -> None:
-        stale = Entry(b"stale", created=1.0, expires=2.0)
+        stale = Entry(b"stale", created=1.0, expires=2.0, grace=3600.0)
         caller.put({KEYS[0]: stale})
         assert caller.entry(KEYS[0]) == stale
 
@@ -267,6 +267,21 @@ class StoreContract:
         assert caller.entry(KEYS[0]) is None
         caller.put({KEYS[0]: Entry(b"new", 1.0, tags=after)})
         assert caller.entry(KEYS[0]) == Entry(b"new", 1.0, tags=after)
+
+    def test_a_version_may_be_given_and_lets_live_what_carries_it(self, caller: Caller) -> None:
+        first, second = bytes(range(16)), bytes(range(16, 32))
+        made: dict[bytes, Entry] = {}
+        for key, given in ((KEYS[0], first), (KEYS[1], second)):
+            caller.invalidate("document", given)
+            versions = caller.get(key, tags=("document",)).versions
+            assert versions["document"].endswith(given)
+            made[key] = Entry(given, 1.0, tags=versions)
+            caller.put({key: made[key]})
+        assert caller.get(KEYS[0], KEYS[1]).entries == (None, made[KEYS[1]])
+        caller.invalidate("document", first)
+        assert caller.get(KEYS[0], KEYS[1]).entries == (made[KEYS[0]], None)
+        caller.invalidate("document")
+        assert caller.get(KEYS[0], KEYS[1]).entries == (None, None)
 
     # Listing
 

@@ -1,0 +1,1 @@
+"""A reworded question is answered from the cache; a different question never is."""
