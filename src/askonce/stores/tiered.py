@@ -99,7 +99,8 @@ class Tiered:
         return Found(tuple(entries), found.versions)
 
     async def _look(self, keys: Sequence[bytes], tags: Collection[str], drops: int) -> Found:
-        if tags or len(keys) > 1:
+        # A look into a file is short: to share it would cost 2 us of 15, and nobody waits for it.
+        if tags or len(keys) > 1 or self._far.blocking:
             return await self._ask(lambda: self._far.get(keys, tags))
 
         async def look() -> Entry | None:
