@@ -613,3 +613,34 @@ def test_a_chain_that_may_hold_effects_is_served_only_to_those_who_ask_for_that(
         first = chain("q")
         assert chain("q") == first
     assert chain("q") != first
+
+
+def test_nobody_follows_a_generator_past_an_invalidation_of_what_it_used_inside(kept):
+    texts = ["old"]
+
+    async def main():
+        go, started = asyncio.Event(), asyncio.Event()
+
+        @kept(version="1")
+        async def items(number: int):
+            with kept.using(tags=["doc:42"]):
+                text = texts[0]
+            yield text
+            started.set()
+            await go.wait()
+            yield f"{text}!"
+
+        async def collected():
+            return [item async for item in items(1)]
+
+        leading = asyncio.create_task(collected())
+        await started.wait()
+        texts[0] = "new"
+        kept.invalidate(tag="doc:42")
+        later = asyncio.create_task(collected())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        go.set()
+        return await leading, await later
+
+    assert asyncio.run(main()) == (["old", "old!"], ["new", "new!"])

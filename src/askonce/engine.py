@@ -216,8 +216,9 @@ class Engine:
                 turns[key] = hit or await self.begin(parts[key], colour, left)
         except BaseException:
             for turn in turns.values():
-                if isinstance(turn, Ticket):
-                    turn.release(failed=False)
+                held = turn.refresh if isinstance(turn, Hit) else turn
+                if held is not None:
+                    held.release(failed=False)
             raise
         return turns
 
@@ -320,7 +321,8 @@ class Engine:
         """Return the last good answer in place of a call that failed, if it may be served now."""
         if not ticket.has_spare:
             return None
-        return spare_of(ticket.plan, await self._look(ticket.plan))
+        seen = await self._look(ticket.plan)
+        return seen.hit or spare_of(ticket.plan, seen)
 
     def _servable(self, entry: Entry, options: Options, grace: float = 0.0) -> bool:
         now, expires, ttl = self.clock() - grace, entry.expires, options.policy.ttl

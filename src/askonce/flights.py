@@ -165,7 +165,8 @@ class Flights:
     def begin_stream(self, flight: Flight, tape: Tape, head: Response) -> None:
         """Let followers read along, those of other processes too where they can."""
         flight.begin_stream(tape, head)
-        if flight.leased and isinstance(self.leases, Telling):
+        # What a chain uses is known here only; others could follow it past an invalidation.
+        if flight.leased and flight.chain is None and isinstance(self.leases, Telling):
             self.leases.tell(flight.name, tape, head, flight.cover)
 
     async def lease(self, flight: Flight) -> bool:

@@ -106,7 +106,8 @@ class Turn:
         state = State.FREED
         try:
             news = await self._lease(flight)
-            if news is News.TOLD:
+            # The stream does not say which versions of tags it was made under.
+            if news is News.TOLD and not self._plan.options.tags:
                 state = State.FLYING
                 return await self._follow_elsewhere(flight)
             # Look again: the answer may have been stored between the first look and the lead.
@@ -219,6 +220,9 @@ class Turn:
         tape = flight.tape
         if tape is None or flight.is_over():
             return None
+        if flight.chain is not None and flight.chain.versions:
+            # What it used may have been invalidated before this caller began.
+            return alone
         if tape.source.readable_by(colour):
             hit = await self._read_along(flight, tape)
             if hit is not None:

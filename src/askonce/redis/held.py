@@ -70,6 +70,8 @@ class ThreadConnections:
 
 
 def _ask(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    # Here, so that a second try asks for the address again: after a failover it is another.
+    connection.connect()
     connection.send_packed_command([packed(commands)])
     return [_answer(connection) for _ in commands]
 
@@ -173,6 +175,9 @@ class _Lane:
         connection = self._connection
 
         async def attempt() -> list[Any]:
+            # Here, so that a second try asks for the address again: after a failover it is another.
+            if not connection.is_connected:
+                await connection.connect()
             await connection.send_packed_command([text])
             answers = []
             for _ in range(count):
@@ -182,8 +187,6 @@ class _Lane:
                     answers.append(error)
             return answers
 
-        if not connection.is_connected:
-            await connection.connect()
         answers: list[Any] = await connection.retry.call_with_retry(
             attempt, lambda _: connection.disconnect()
         )

@@ -24,7 +24,7 @@ class Behind(Locked):
     def __init__(self) -> None:
         super().__init__()
         self._busy = 0
-        self._tasks: set[asyncio.Task[object]] = set()
+        self._tasks: dict[asyncio.Task[object], Sequence[Ticket]] = {}
 
     def in_thread(self, tickets: Sequence[Ticket], work: Callable[[], object]) -> None:
         """Do some work that settles the tickets, with the caller's context, on a thread."""
@@ -38,8 +38,10 @@ class Behind(Locked):
                 ticket.flight.thread = threading.get_ident()
             try:
                 context.run(work)
-            except Exception as error:  # noqa: BLE001 (nobody is there to be told but the log)
+            except BaseException as error:
                 self._leave(tickets, error)
+                if not isinstance(error, Exception):
+                    raise
             else:
                 self._leave(tickets)
 
@@ -61,20 +63,24 @@ class Behind(Locked):
             ticket.flight.is_dead = loop.is_closed
 
         def done(task: asyncio.Task[object]) -> None:
-            self._tasks.discard(task)
-            self._leave(tickets, None if task.cancelled() else task.exception())
+            if self._tasks.pop(task, None) is not None:
+                self._leave(tickets, None if task.cancelled() else task.exception())
 
         task = loop.create_task(work())
-        self._tasks.add(task)
+        self._tasks[task] = tickets
         task.add_done_callback(done)
 
     def after_fork(self, *, child: bool) -> None:
         """Begin anew in the child, which has none of these threads and tasks."""
         super().after_fork(child=child)
         if child:
-            self._busy, self._tasks = 0, set()
+            self._busy, self._tasks = 0, {}
 
     def _enter(self, tickets: Sequence[Ticket]) -> bool:
+        # A loop that was closed never ends its tasks.
+        for task in [it for it in list(self._tasks) if it.get_loop().is_closed()]:
+            if (left := self._tasks.pop(task, None)) is not None:
+                self._leave(left)
         with self._lock:
             if self._busy < MOST:
                 self._busy += 1
