@@ -90,7 +90,7 @@ def _recall(request: str) -> Timed:
     def put(asked: dict[str, Any]) -> None:
         alias, key = keys.digest(asked), keys.value_key("wire", asked)
         run(engine.keep(Plan(key, PLAIN, Facts(), options), workload.ANSWER_JSON, THREADS))
-        run(engine.learn(alias, key, THREADS))
+        run(engine.learn(alias, Plan(key, PLAIN, Facts(), options), THREADS))
 
     fresh = _filled(request, put)
     put(fresh())

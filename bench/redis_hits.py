@@ -20,9 +20,12 @@ from askonce import keys
 from askonce.blocking import run
 from askonce.codec import encode
 from askonce.colours import THREADS
+from askonce.dialects.contract import Facts
+from askonce.dialects.plain import PLAIN
 from askonce.engine import Engine
 from askonce.journal import Journal
 from askonce.model import Entry
+from askonce.plans import Plan
 from askonce.policy import Options
 from askonce.redis.store import Redis
 from askonce.testing.binaries import Binary, find
@@ -77,7 +80,8 @@ def _entry(**tags: bytes) -> Entry:
 def _fill(engine: Engine, store: Redis, url: str) -> None:
     alias = keys.digest(json.loads(REQUEST))
     run(store.put({_key("plain"): _entry()}))
-    run(engine.learn(alias, _key("plain"), THREADS))
+    plan = Plan(_key("plain"), PLAIN, Facts(), Options())
+    run(engine.learn(alias, plan, THREADS))
     versions = run(store.get((_key("tagged"),), TAGS)).versions
     run(store.put({_key("tagged"): _entry(**versions)}))
     run(store.put({_key("batch", number): _entry() for number in range(BATCH)}))

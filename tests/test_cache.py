@@ -121,7 +121,7 @@ def test_ask_makes_its_own_client_from_the_environment(cache, upstream, monkeypa
         assert not cache.ask("What is RAG?", model).from_cache
         assert cache.ask("What is RAG?", model).from_cache
     assert upstream.calls == 3
-    made = list(cache._asked.values())
+    made = list(cache._asked._made.values())
     cache.close()
     assert [client.is_closed() for client in made] == [True, True]
     assert not cache.ask("What is RAG?", "gpt-4o").from_cache

@@ -57,6 +57,11 @@ def ask(client, text="What is RAG?", **more):
     )
 
 
+def embed(client, *texts):
+    made = client.embeddings.create(model="text-embedding-3-small", input=list(texts))
+    return [item.embedding for item in made.data]
+
+
 def ends(work, seconds=10.0):
     """Wait until something in another thread has come about."""
     deadline = time.monotonic() + seconds
@@ -93,7 +98,7 @@ def test_jitter_only_shortens_and_not_for_all_alike(timed, client, clock):
     timed.wrap(client, policy=replace(FAQ, jitter=0.5))
     for number in range(40):
         ask(client, f"question {number}")
-    left = [entry.expires - clock.now for _, entry in timed.entries() if entry.expires]
+    left = [it.expires - clock.now for _, it in timed.entries() if it.kind == "answer"]
     assert len(left) == 40
     assert all(DAY / 2 <= it <= DAY for it in left)
     assert len(set(left)) == 40
@@ -384,17 +389,13 @@ def test_a_function_that_raises_gives_its_last_good_result(timed, clock):
 def test_embeddings_stand_in_only_if_all_that_are_missing_can(timed, client, clock, upstream):
     timed.wrap(client, policy=INSURED)
 
-    def embed(*texts):
-        made = client.embeddings.create(model="text-embedding-3-small", input=list(texts))
-        return [item.embedding for item in made.data]
-
-    known = embed("a", "b")
+    known = embed(client, "a", "b")
     clock.now += 2 * HOUR
     upstream.script = lambda request: Reply(status=503)
-    assert embed("a", "b") == known
+    assert embed(client, "a", "b") == known
     assert timed.last.kind == "stale"
     with pytest.raises(InternalServerError):
-        embed("a", "c")
+        embed(client, "a", "c")
 
 
 # Only if cached
@@ -688,30 +689,26 @@ def test_only_if_cached_does_not_compute_what_its_type_cannot_read(timed):
 def test_a_stale_batch_is_given_at_once_and_fetched_behind(timed, client, clock, upstream):
     timed.wrap(client, policy=REVALIDATED)
 
-    def embed(*texts):
-        made = client.embeddings.create(model="text-embedding-3-small", input=list(texts))
-        return [item.embedding for item in made.data]
-
-    known = embed("a", "b")
+    known = embed(client, "a", "b")
     clock.now += HOUR + 1
     with upstream.held() as hold:
-        assert embed("a", "b") == known
+        assert embed(client, "a", "b") == known
         assert timed.last.kind == "stale"
         hold.release()
-    ends(lambda: embed("a", "b") == known and timed.last.kind == "hit")
+    ends(lambda: embed(client, "a", "b") == known and timed.last.kind == "hit")
     assert upstream.calls == 2
 
 
 def test_what_is_stale_is_fetched_along_with_what_is_missing(timed, client, clock, upstream):
     timed.wrap(client, policy=REVALIDATED)
 
-    def embed(*texts):
-        client.embeddings.create(model="text-embedding-3-small", input=list(texts))
+    def kind(*texts):
+        embed(client, *texts)
         return timed.last.kind
 
-    embed("a", "b")
+    kind("a", "b")
     clock.now += HOUR + 1
-    assert [embed("a", "b", "c"), embed("a", "b", "c")] == ["miss", "hit"]
+    assert [kind("a", "b", "c"), kind("a", "b", "c")] == ["miss", "hit"]
     assert upstream.calls == 2
 
 
@@ -754,3 +751,28 @@ def test_more_samples_than_before_are_new_ones_inside_functions_too(timed, clien
 def test_a_policy_with_a_time_that_is_none_is_refused_where_it_is_made(wrong):
     with pytest.raises(ConfigError, match=r"use seconds, such as 72 \* 3600"):
         Policy(**wrong)
+
+
+def test_an_alias_ends_with_its_answer(timed, client, clock):
+    timed.wrap(client, policy=Policy(ttl=HOUR, stale_if_error=DAY))
+    ask(client)
+    ends = {(entry.kind, entry.end) for _, entry in timed.entries()}
+    assert ends == {(kind, clock.now + HOUR + DAY) for kind in ("answer", "alias")}
+
+
+def test_a_fresh_answer_that_came_meanwhile_stands_in_for_a_failed_call(timed, clock):
+    broken = []
+
+    @timed(policy=INSURED, version="1")
+    def answer(question: str) -> str:
+        if broken:
+            broken.clear()
+            with timed.using(refresh=True):
+                answer(question)
+            raise OSError
+        return question
+
+    answer("q")
+    clock.now += 2 * HOUR
+    broken.append(True)
+    assert answer("q") == "q"

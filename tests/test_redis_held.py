@@ -197,3 +197,25 @@ def test_a_server_that_dies_fails_all_who_wait_and_is_found_again(engine):
         failed, answers = with_loop(server.url, use)
     assert all(isinstance(error, RedisError) for error in failed)
     assert answers == [True] * 50
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_who_serves_the_others_and_is_cancelled_takes_no_connection_along(valkey, names, steps):
+    async def use(held):
+        asked = [asyncio.create_task(get(held, name)) for name in names[:40]]
+        for _ in range(10_000):
+            if held._serving:
+                break
+            await asyncio.sleep(0)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in list(held._serving):
+            task.cancel()
+        async with asyncio.timeout(10):
+            ends = await asyncio.gather(*asked, return_exceptions=True)
+            again = await asyncio.gather(*(get(held, name) for name in names[:40]))
+        return ends, again
+
+    ends, again = with_loop(valkey.url, use)
+    assert all(end is True or isinstance(end, RedisError) for end in ends)
+    assert all(again)

@@ -27,7 +27,7 @@ from askonce.rules import Rule, Rules
 from askonce.semantic.tiers import Semantic, read
 from askonce.session import Session, opener, sealer
 from askonce.stores.contract import Store
-from askonce.surfaces import objects
+from askonce.surfaces import asking, objects
 
 if TYPE_CHECKING:
     from askonce.sealing import Secrets
@@ -97,7 +97,7 @@ class Cache:
             strict=strict,
             sealer=sealer(secrets),
         )
-        self._asked: dict[str, Any] = {}
+        self._asked = asking.Clients()
 
     @classmethod
     def from_settings(
@@ -222,12 +222,8 @@ class Cache:
         Without `client`, the model's official client is made from its environment variables. With
         an async client the result must be awaited. Other parameters go to the call.
         """
-        from askonce.surfaces import asking
-
         if client is None:
-            name = "anthropic" if model.rpartition("/")[2].startswith("claude") else "openai"
-            client = self._asked.get(name) or asking.default_client(model)
-            self._asked[name] = client
+            client = self._asked.of(model)
         self.wrap(client)
         models = self.session.engine.models
         said = asking.ask(client, prompt, model, models, parameters)
@@ -367,18 +363,13 @@ class Cache:
 
         A later call opens them again.
         """
-        self._close_clients()
+        self._asked.close()
         self.session.close()
 
     async def aclose(self) -> None:
         """Do the same from a task, and wait for the connections of its loop."""
-        self._close_clients()
+        self._asked.close()
         await self.session.aclose()
-
-    def _close_clients(self) -> None:
-        while self._asked:
-            _, client = self._asked.popitem()
-            client.close()
 
     def __enter__(self) -> Self:
         return self

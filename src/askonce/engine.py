@@ -23,7 +23,7 @@ from askonce.documents import is_of
 from askonce.errors import NotCached
 from askonce.fail_open import FailOpen
 from askonce.flights import Flight, Flights, State
-from askonce.following import Hit, Seen, Turn, spare_of
+from askonce.following import Hit, Seen, Turn
 from askonce.journal import Journal
 from askonce.model import Entry, Outcome, Reason, Request, Response, Versions
 from askonce.plans import Plan
@@ -115,7 +115,7 @@ class Engine:
         if isinstance(end, Hit):
             return end
         ticket = self._ticket(plan, end.versions, end.flight)
-        ticket.has_spare, ticket.canonical = end.spare is not None, canonical
+        ticket.canonical = canonical
         return ticket
 
     def _canonical(self, plan: Plan) -> bytes | None:
@@ -155,9 +155,7 @@ class Engine:
                     return seen.hit
                 state = State.FLYING
                 flight.versions = seen.versions
-                ticket = self._ticket(plan, seen.versions, flight)
-                ticket.has_spare = True
-                return structs.replace(stale, refresh=ticket)
+                return structs.replace(stale, refresh=self._ticket(plan, seen.versions, flight))
             return stale
         finally:
             if state is not State.FLYING:
@@ -181,10 +179,11 @@ class Engine:
         entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
         return entry if entry is not None and self._servable(entry, options) else None
 
-    async def learn(self, alias: bytes, key: bytes, colour: Colour, *, tenant: str = "") -> None:
-        """Remember that a call whose arguments have this digest has this key."""
-        self._remember(alias, key)
-        await self.shelf.put({alias: entries.alias(key, self.clock())}, tenant, colour)
+    async def learn(self, alias: bytes, plan: Plan, colour: Colour) -> None:
+        """Remember that a call whose arguments have this digest has this plan's key."""
+        self._remember(alias, plan.key)
+        pointer = entries.alias(plan, self.clock())
+        await self.shelf.put({alias: pointer}, plan.options.tenant, colour)
 
     def _remember(self, alias: bytes, key: bytes) -> bytes:
         """Keep an alias at hand. What it says stays true; there are only too many of them."""
@@ -268,11 +267,10 @@ class Engine:
             outcome.reason = OVERTAKEN
             return State.LANDED
         kept = {plan.key: entry}
-        if alias is not None:
-            kept[alias] = entries.alias(self._remember(alias, plan.key), now)
-        if ticket.canonical is not None:
-            name = ticket.canonical
-            kept[name] = entries.alias(self._remember(name, plan.key), now)
+        for name in (alias, ticket.canonical):
+            if name is not None:
+                self._remember(name, plan.key)
+                kept[name] = entries.alias(plan, now)
         outcome.stored = await self.shelf.put(kept, plan.options.tenant, colour)
         if not outcome.stored:
             outcome.reason = Reason("store", "the store could not keep the answer")
@@ -319,10 +317,10 @@ class Engine:
 
     async def spare(self, ticket: Ticket) -> Hit | None:
         """Return the last good answer in place of a call that failed, if it may be served now."""
-        if not ticket.has_spare:
+        if not ticket.plan.options.policy.grace:
             return None
         seen = await self._look(ticket.plan)
-        return seen.hit or spare_of(ticket.plan, seen)
+        return seen.hit or seen.stale
 
     def _servable(self, entry: Entry, options: Options, grace: float = 0.0) -> bool:
         now, expires, ttl = self.clock() - grace, entry.expires, options.policy.ttl

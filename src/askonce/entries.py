@@ -46,9 +46,10 @@ def of_value(plan: Plan, body: bytes, versions: Versions, now: float) -> Entry:
     return Entry(body, now, expires, "value", dialect=plan.dialect.name, tags=versions)
 
 
-def alias(key: bytes, now: float) -> Entry:
-    """Make an entry that points at another one."""
-    return Entry(body=key, created=now, kind="alias")
+def alias(plan: Plan, now: float) -> Entry:
+    """Make an entry that points at a plan's, and ends as one that is made now."""
+    expires, grace = _expires(plan.key, plan.options, now), plan.options.policy.grace
+    return Entry(body=plan.key, created=now, expires=expires, kind="alias", grace=grace)
 
 
 def knows(versions: Versions, options: Options) -> bool:

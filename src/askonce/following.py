@@ -54,8 +54,6 @@ class Lead:
 
     versions: Versions = field(default_factory=lambda: NOTHING)
     flight: Flight | None = None
-    spare: Hit | None = None
-    """The last good answer, for when the call fails."""
 
 
 Look: TypeAlias = Callable[[Plan, bool], Awaitable[Seen]]
@@ -77,7 +75,7 @@ class Turn:
     ) -> None:
         self._plan = plan
         self._versions = seen.versions
-        self._spare = spare_of(plan, seen)
+        self._stale = seen.stale
         self._flights = flights
         self._look = look
         self._colour = colour
@@ -121,7 +119,7 @@ class Turn:
                 return self._leave(flight)
             if news is News.FAILED:
                 state = State.FAILED
-                return self._spare or self._leave()
+                return self._stand_in()
             return self._leave()
         finally:
             if state is not State.FLYING:
@@ -168,7 +166,7 @@ class Turn:
             if feed is None:
                 flights.end(flight, state)
         if feed is None:
-            return (self._spare or self._leave()) if state is State.FAILED else None
+            return self._stand_in() if state is State.FAILED else None
 
         async def landed(_: bytes) -> None:
             flights.end(flight, State.LANDED)
@@ -198,17 +196,22 @@ class Turn:
             # callers who each need an answer of their own would call one after another.
             self._missed = True
             return None
-        if flight.state is State.FAILED and self._spare is not None:
-            return self._spare
-        return self._leave()
+        return self._stand_in() if flight.state is State.FAILED else self._leave()
 
     async def _look_again(self, waited: bool) -> Hit | None:
         seen = await self._look(self._plan, waited)
-        self._versions, self._spare = seen.versions, spare_of(self._plan, seen)
+        self._versions, self._stale = seen.versions, seen.stale
         return seen.hit
 
     def _leave(self, flight: Flight | None = None) -> Lead:
-        return Lead(self._versions, flight, self._spare)
+        return Lead(self._versions, flight)
+
+    def _stand_in(self) -> Hit | Lead:
+        """Take the last good answer, where somebody else's call has failed, or call too."""
+        if self._stale is None:
+            return self._leave()
+        self._stale.outcome.reason = FAILED
+        return self._stale
 
     async def _wait(self, flight: Flight) -> Hit | Lead | None:
         """Read along, or wait until a flight is over (None), or go upstream without waiting."""
@@ -275,11 +278,3 @@ class Turn:
             pinned=plan.pinned,
         )
         return Hit(plan, outcome, flight.head, reader, chain=flight.chain)
-
-
-def spare_of(plan: Plan, seen: Seen) -> Hit | None:
-    """Return what may stand in for a failed call."""
-    if seen.stale is None or seen.late > plan.options.policy.grace:
-        return None
-    seen.stale.outcome.reason = FAILED
-    return seen.stale

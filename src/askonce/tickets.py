@@ -31,8 +31,6 @@ class Ticket:
     outcome: Outcome
     versions: Versions
     flight: Flight
-    has_spare: bool = False
-    """A last good answer is there, for when the call fails."""
     canonical: bytes | None = None
     """The key under which other wordings find its answer."""
     chain: Chain | None = None

@@ -1,4 +1,4 @@
-"""Python values as JSON and back: arguments for keys, results for entries. No pickle."""
+"""Python values as JSON and back: arguments for keys, results for entries."""
 
 from __future__ import annotations
 

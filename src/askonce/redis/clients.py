@@ -17,7 +17,7 @@ import redis.cluster
 import redis.retry
 import redis.sentinel
 from redis.credentials import CredentialProvider
-from redis.exceptions import RedisClusterException
+from redis.exceptions import AuthenticationError, RedisClusterException
 
 from askonce.redis.address import Address
 
@@ -34,7 +34,11 @@ class _Credentials(CredentialProvider):
         self._address = address
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        user, password = self._address.credentials()
+        try:
+            user, password = self._address.credentials()
+        except (OSError, UnicodeError) as error:
+            # Of other errors redis-py leaves a connection open that has not greeted.
+            raise AuthenticationError(f"the password file cannot be read: {error}") from error
         return (user, password or "") if user else (password or "",)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:

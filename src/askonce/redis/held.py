@@ -129,26 +129,35 @@ class LoopConnections:
         # In a task of its own: whoever is cancelled takes nobody along.
         task = asyncio.get_running_loop().create_task(self._serve(lane))
         self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+
+        def done(ended: asyncio.Task[None]) -> None:
+            # Not in the task: one that is cancelled before its first step has no `finally`.
+            self._serving.discard(ended)
+            if ended.cancelled():
+                _fail(self._waiting, RedisError(FAILED_BEFORE))
+            # Somebody may have come since it found nobody waiting.
+            self._go_on(lane)
+
+        task.add_done_callback(done)
 
     async def _serve(self, lane: _Lane) -> None:
         """Send what the others wait for until there is nothing left."""
-        try:
-            while batch := self._batch():
-                try:
-                    text = b"".join([asked.text for asked in batch])
-                    found = await lane.ask(text, sum([asked.size for asked in batch]))
-                except Exception as error:  # noqa: BLE001 (each of them raises it)
-                    _fail(batch, error)
-                    _fail(self._waiting, RedisError(FAILED_BEFORE))
-                else:
-                    answers = iter(found)
-                    for asked in batch:
-                        own = list(islice(answers, asked.size))
-                        if not asked.answers.done():
-                            asked.answers.set_result(own)
-        finally:
-            self._free.append(lane)
+        while batch := self._batch():
+            try:
+                text = b"".join([asked.text for asked in batch])
+                found = await lane.ask(text, sum([asked.size for asked in batch]))
+            except Exception as error:  # noqa: BLE001 (each of them raises it)
+                _fail(batch, error)
+                _fail(self._waiting, RedisError(FAILED_BEFORE))
+            except BaseException:
+                _fail(batch, RedisError(FAILED_BEFORE))
+                raise
+            else:
+                answers = iter(found)
+                for asked in batch:
+                    own = list(islice(answers, asked.size))
+                    if not asked.answers.done():
+                        asked.answers.set_result(own)
 
     def _batch(self) -> deque[_Asked]:
         batch: deque[_Asked] = deque()

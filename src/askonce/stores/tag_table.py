@@ -1,7 +1,7 @@
 """The versions of tags in a SQLite file.
 
-A version is random, so it never comes back: what was seen with a version that is current now was
-alive all the time in between, and reads need no common transaction.
+A version is random and never comes back, or a content's and right whenever it does: what carries
+the one that is current now is alive, and reads need no common transaction.
 """
 
 from __future__ import annotations

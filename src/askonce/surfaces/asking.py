@@ -16,6 +16,26 @@ class Answer(NamedTuple):
     from_cache: bool
 
 
+class Clients:
+    """The official clients that were made for questions, one for each SDK."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+
+    def of(self, model: str) -> Any:
+        """Return the client for a model's name."""
+        sdk = "anthropic" if model.rpartition("/")[2].startswith("claude") else "openai"
+        if sdk not in self._made:
+            self._made[sdk] = default_client(model)
+        return self._made[sdk]
+
+    def close(self) -> None:
+        """Close all of them; they are made again when they are asked for."""
+        while self._made:
+            _, client = self._made.popitem()
+            client.close()
+
+
 def default_client(model: str) -> Any:
     """Make the official client for a model's name, from its own environment variables."""
     try:

@@ -6,11 +6,12 @@ from typing import Any
 
 from askonce import replay
 from askonce.blocking import run
+from askonce.chains import joined
 from askonce.colours import TASKS, THREADS, Colour
 from askonce.dialects.contract import Json
 from askonce.dialects.wire import decode, decode_object, encode, too_deep
 from askonce.following import Hit
-from askonce.model import NOTHING, Outcome, Reason, Response
+from askonce.model import NOTHING, Outcome, Reason, Response, Versions
 from askonce.plans import Plan
 from askonce.surfaces.behind import Behind
 from askonce.surfaces.exchange import STATUS, Exchange, is_failure, stale_reason
@@ -54,7 +55,7 @@ def _refresh(batch: Batch, inner: Any) -> None:
         response.read()
     finally:
         response.close()
-    if replay.is_answer(response.status_code):
+    if batch.is_answered(response):
         run(batch.settle(response, THREADS))
 
 
@@ -93,7 +94,7 @@ async def _refresh_task(batch: Batch, inner: Any) -> None:
         await response.aread()
     finally:
         await response.aclose()
-    if replay.is_answer(response.status_code):
+    if batch.is_answered(response):
         await batch.settle(response, TASKS)
 
 
@@ -168,6 +169,14 @@ class Batch:
         body = self._batching.gather(self.exchange.plan.body, bodies)
         return self.exchange.asking(encode(body).encode())
 
+    def is_answered(self, response: Any) -> bool:
+        """Say whether a response is an answer; if not, the tickets say what it is."""
+        if replay.is_answer(response.status_code):
+            return True
+        for ticket in self.tickets.values():
+            ticket.outcome.reason = replay.status_reason(response.status_code)
+        return False
+
     async def settle(self, response: Any, colour: Colour) -> bool:
         """Keep each part of the answer; False when the answer does not fit the request."""
         exchange, missing = self.exchange, self._missing()
@@ -221,17 +230,17 @@ class Batch:
     def answer(self, response: Any = None) -> Any:
         """Return the answers of all inputs, in order, as one response."""
         exchange = self.exchange
-        joined = self._batching.join([self._answers[part.key] for part in exchange.plan.parts])
+        whole = self._batching.join([self._answers[part.key] for part in exchange.plan.parts])
         if not self._found:
             # Nothing was known: what the provider counts is not only tokens of these inputs.
-            joined |= self._counted
+            whole |= self._counted
         exchange.note(outcome := self._outcome(None))
         partly = f"fwd=partial; stored={len(self.tickets)}"
         status = STATUS[outcome.kind] if response is None else partly
         headers = [] if response is None else list(exchange.head(response).headers)
         headers = [item for item in headers if item[0] != "content-type"]
         headers += [("content-type", "application/json"), ("cache-status", f"askonce; {status}")]
-        stream = exchange.family.ByteStream(encode(joined).encode())
+        stream = exchange.family.ByteStream(encode(whole).encode())
         return exchange.respond(200, headers, stream, {})
 
     def _outcome(self, reason: Reason | None) -> Outcome:
@@ -249,10 +258,10 @@ class Batch:
             parts=tuple(dict.fromkeys(part.key.hex() for part in plan.parts)),
         )
 
-    def _tags(self) -> dict[str, bytes]:
-        tags: dict[str, bytes] = {}
+    def _tags(self) -> Versions:
+        tags: Versions = {}
         for outcome in (*self._found, *(ticket.outcome for ticket in self.tickets.values())):
-            tags = {**outcome.tags, **tags}
+            tags = joined(tags, outcome.tags)
         return tags
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from askonce.errors import ConfigError
@@ -21,6 +23,15 @@ from askonce.surfaces.journey import Journey, current
 
 ClientT = TypeVar("ClientT")
 Transports: TypeAlias = frozenset[CachingTransport]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What the calls of one wrapped client have in common."""
+
+    session: Session
+    options: Options
+    transports: Transports
 
 
 def wrap(client: ClientT, session: Session, options: Options) -> ClientT:
@@ -83,76 +94,55 @@ def _cache_transports(http: Any, session: Session, options: Options) -> Transpor
 def _span_retries(sdk: Any, session: Session, options: Options, transports: Transports) -> None:
     original = sdk.request
     hooked = _async_request if inspect.iscoroutinefunction(original) else _blocking_request
-    request = hooked(sdk, original, session, options, transports)
+    request = hooked(sdk, original, Way(session, options, transports))
     request.askonce_session = session  # type: ignore[attr-defined]
     request.askonce_options = options  # type: ignore[attr-defined]
     sdk.request = request
 
 
-def _blocking_request(
-    sdk: Any,
-    original: Callable[..., Any],
-    session: Session,
-    options: Options,
-    transports: Transports,
-) -> Callable[..., Any]:
+def _blocking_request(sdk: Any, original: Callable[..., Any], way: Way) -> Callable[..., Any]:
     @functools.wraps(original)
     def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
         if call.method.lower() != "post":
             return original(cast_to, call, *arguments, **named)
-        # A call made inside this one (for a fresh API key, say) is not the one that is pending.
-        pending = create.pending.get()
-        inside = create.pending.set(None)
-        alias = pending.alias_for(sdk) if pending else None
-        journey = Journey(session, options, alias, transports)
-        token = current.set(journey)
-        problem: BaseException | None = None
-        try:
+        with _journey(sdk, way):
             return original(cast_to, call, *arguments, **named)
-        except BaseException as error:
-            problem = error
-            if journey.refusal is not None:
-                raise journey.refusal from None
-            raise
-        finally:
-            current.reset(token)
-            create.pending.reset(inside)
-            journey.finish(problem)
 
     return request
 
 
-def _async_request(
-    sdk: Any,
-    original: Callable[..., Any],
-    session: Session,
-    options: Options,
-    transports: Transports,
-) -> Callable[..., Any]:
+def _async_request(sdk: Any, original: Callable[..., Any], way: Way) -> Callable[..., Any]:
     @functools.wraps(original)
     async def request(cast_to: Any, call: Any, *arguments: Any, **named: Any) -> Any:
         if call.method.lower() != "post":
             return await original(cast_to, call, *arguments, **named)
-        # A call made inside this one (for a fresh API key, say) is not the one that is pending.
-        pending = create.pending.get()
-        inside = create.pending.set(None)
-        alias = pending.alias_for(sdk) if pending else None
-        journey = Journey(session, options, alias, transports)
-        token = current.set(journey)
-        problem: BaseException | None = None
-        try:
+        with _journey(sdk, way):
             return await original(cast_to, call, *arguments, **named)
-        except BaseException as error:
-            problem = error
-            if journey.refusal is not None:
-                raise journey.refusal from None
-            raise
-        finally:
-            current.reset(token)
-            create.pending.reset(inside)
-            journey.finish(problem)
 
     return request
+
+
+@contextmanager
+def _journey(sdk: Any, way: Way) -> Iterator[None]:
+    """Span one call of a client, with all of its attempts."""
+    # A call made inside this one (for a fresh API key, say) is not the one that is pending.
+    pending = create.pending.get()
+    inside = create.pending.set(None)
+    alias = pending.alias_for(sdk) if pending else None
+    journey = Journey(way.session, way.options, alias, way.transports)
+    token = current.set(journey)
+    failed = True  # without an error too: a ticket that is still held has no answer
+    try:
+        yield
+    except BaseException as error:
+        failed = isinstance(error, Exception)
+        if journey.refusal is not None:
+            raise journey.refusal from None
+        raise
+    finally:
+        current.reset(token)
+        create.pending.reset(inside)
+        journey.finish(failed=failed)
 
 
 def _hand_on(sdk: Any, session: Session, options: Options) -> None:

@@ -103,8 +103,7 @@ class Exchange:
                 journey.hold(turn)
             # What answers another wording is found by that wording's key, not by this call's.
             elif journey.alias is not None and turn.reader is None and not turn.outcome.tier:
-                tenant = self.plan.options.tenant
-                await self.engine.learn(journey.alias, self.plan.key, colour, tenant=tenant)
+                await self.engine.learn(journey.alias, self.plan, colour)
         return turn
 
     def outgoing(self, ticket: Ticket) -> Any:

@@ -54,11 +54,11 @@ class Journey:
         """Leave a ticket to whoever settles it."""
         self.tickets.pop(ticket.plan.key, None)
 
-    def finish(self, error: BaseException | None) -> None:
+    def finish(self, *, failed: bool) -> None:
         """End the call: tickets that are still held are given back."""
         while self.tickets:
             _, ticket = self.tickets.popitem()
-            ticket.release(failed=error is None or isinstance(error, Exception))
+            ticket.release(failed=failed)
         if self.outcome is not None:
             self.session.note(self.outcome)
 
