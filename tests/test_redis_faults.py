@@ -584,6 +584,22 @@ def test_a_password_that_is_changed_is_read_anew(engine, tmp_path, machine, capl
     assert not {"old", "new"} & set(warnings(caplog)[0].split())
 
 
+def test_a_password_file_that_is_missing_for_a_moment_leaves_no_connection_without_a_user(
+    engine, tmp_path
+):
+    file = tmp_path / "password"
+    with Server(engine("valkey9")) as server:
+        server.command("ACL", "SETUSER", "bob", "on", ">secret", "~*", "&*", "+@all")
+        store = Redis(f"redis://bob@{server.address}/3?password_file={file}&{LONG}")
+        with pytest.raises(StoreError):
+            run(store.put({bytes(20): Entry(b"early", 1.0)}))
+        file.write_text("secret")
+        run(store.put({bytes(20): Entry(b"later", 1.0)}))
+        assert b"user=bob" in server.command("CLIENT", "LIST")
+        assert server.command("DBSIZE") == 0
+        run(store.close())
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(Server, "valkey9"), (Server, "redis8"), (Server, "redis7"), (Cluster, "valkey9")],

@@ -13,6 +13,7 @@ from askonce.commands.amounts import span
 from askonce.commands.checks import Check
 from askonce.redis import clients
 from askonce.redis.address import Address
+from askonce.redis.clients import UNREADABLE
 
 PATIENCE = 2.0
 """Seconds that a check waits at least: whether the server is quick enough is said apart."""
@@ -55,7 +56,7 @@ def _unreachable(error: Exception, found: Address) -> Check:
 
 _REASONS: tuple[tuple[Callable[[Exception, str], bool], str], ...] = (
     (
-        lambda error, _: isinstance(error, FileNotFoundError) and bool(error.filename),
+        lambda _, said: said.startswith(UNREADABLE),
         "write the password into {found.password_file}, or name another password_file",
     ),
     (

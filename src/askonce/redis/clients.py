@@ -27,6 +27,9 @@ from askonce.redis.address import Address
 _TRIES = 1
 
 
+UNREADABLE = "the password file cannot be read"
+
+
 class _Credentials(CredentialProvider):
     """Reads the password anew for each connection."""
 
@@ -38,7 +41,7 @@ class _Credentials(CredentialProvider):
             user, password = self._address.credentials()
         except (OSError, UnicodeError) as error:
             # Of other errors redis-py leaves a connection open that has not greeted.
-            raise AuthenticationError(f"the password file cannot be read: {error}") from error
+            raise AuthenticationError(f"{UNREADABLE}: {error}") from error
         return (user, password or "") if user else (password or "",)
 
     async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
