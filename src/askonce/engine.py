@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from askonce import entries, keys, plans, replay
 from askonce.chains import joined
@@ -46,8 +45,7 @@ CHANGED = Reason("changed", "the arguments were changed while the function ran")
 OVERTAKEN = Reason("overtaken", "a newer answer was kept while this one was on its way")
 
 
-@dataclass(frozen=True, slots=True)
-class Recalled:
+class Recalled(Struct, frozen=True):
     """An entry found through an alias, with the key that the alias stands for."""
 
     key: bytes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -48,11 +47,10 @@ class Seen(Struct, frozen=True):
     versions: Versions = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Lead:
+class Lead(Struct, frozen=True):
     """The leave to call upstream. Without a flight nobody waits for the answer."""
 
-    versions: Versions = field(default_factory=lambda: NOTHING)
+    versions: Versions = NOTHING
     flight: Flight | None = None
 
 

@@ -1,13 +1,12 @@
 """The values everything else speaks of: requests, responses, entries, outcomes.
 
-Entries and outcomes are made on the path of every hit. They are msgspec Structs, which are made in
-a fifth of the time of a frozen dataclass (0.3 us against 1.8 for an entry).
+They are made on the path of every hit: msgspec Structs, each made in a fifth of the time of a
+frozen dataclass (0.3 us against 1.8 for an entry), and its class in a twentieth (0.02 ms, 0.5).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -25,8 +24,7 @@ Versions: TypeAlias = Mapping[str, bytes]
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One call to a model, as it goes over the wire."""
 
     method: str
@@ -35,8 +33,7 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """What came back: a whole body, or the text of an event stream."""
 
     status: int
@@ -82,8 +79,7 @@ class Entry(Struct, frozen=True, gc=False):
         return Response(self.status, self.headers, self.body, self.streamed)
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Why a call was not answered from the cache or its answer not kept.
 
     `code` is stable and short, for programs and metrics; `advice` says what to write instead. With

@@ -64,7 +64,7 @@ def make(request: Request, options: Options, models: Models) -> Plan | Reason:
             return Reason("ambiguous", "stream is neither true nor false")
         facts = dialect.facts(url.path, body)
         if facts.stream and dialect.usage_on_request and not _sends_usage_on_request(url, models):
-            facts = replace(facts, usage_on_request=False)
+            facts = structs.replace(facts, usage_on_request=False)
         options = _ruled(options, url, dialect, body, models.real(facts.model))
         plan = _pinned(Plan(b"", dialect, facts, options, body=body), models)
         plan = structs.replace(plan, unpinned=unpinned(plan.facts, models))
@@ -93,7 +93,7 @@ def _pinned(plan: Plan, models: Models) -> Plan:
         return plan
     if too_deep(body):
         raise Ambiguous("the body is nested too deep to be written again")
-    facts = replace(plan.facts, temperature=0.0)
+    facts = structs.replace(plan.facts, temperature=0.0)
     return structs.replace(plan, body=body, facts=facts, pinned=True)
 
 

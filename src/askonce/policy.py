@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from askonce.dialects.contract import Facts
 from askonce.errors import ConfigError
@@ -161,7 +163,7 @@ def refuse(facts: Facts, policy: Policy, models: Models) -> Reason | None:
         return disabled(policy)
     if not policy.effects:
         if facts.effect is not None:
-            return replace(facts.effect, never=True)
+            return structs.replace(facts.effect, never=True)
         if models.is_live(model):
             advice = f"{model} looks at the live world; its answers are not kept"
             return Reason("live", advice, never=True)

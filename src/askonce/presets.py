@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from types import MappingProxyType
 
 from askonce.errors import ConfigError
@@ -36,6 +35,8 @@ def named(policy: Policy | str) -> Policy:
         return policy
     found = PRESETS.get(policy) if isinstance(policy, str) else None
     if found is None:
+        from difflib import get_close_matches
+
         near = get_close_matches(str(policy), PRESETS, n=1)
         meant = f"did you mean {near[0]!r}? There are" if near else "use Policy(...) or one of"
         raise ConfigError(f"{policy!r} is not a policy: {meant} {', '.join(PRESETS)}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+
+from msgspec import structs
 
 from askonce import frames
 from askonce.dialects.contract import LABEL, Dialect, Facts, Json
@@ -85,9 +86,9 @@ def _with(change: Callable[[Json], Json], response: Response) -> Response:
         return text if said is None else encode(change(said))
 
     if not response.streamed:
-        return replace(response, body=changed(response.body.decode("utf-8")).encode())
+        return structs.replace(response, body=changed(response.body.decode("utf-8")).encode())
     told = (Event(changed(event.data), event.name) for event in frames.events(response.body))
-    return replace(response, body=frames.write_all(told))
+    return structs.replace(response, body=frames.write_all(told))
 
 
 def show(dialect: Dialect, stream: Iterable[Event], facts: Facts) -> Iterable[Event]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from blake3 import blake3
+from msgspec import Struct
 
 from askonce.errors import ConfigError
 from askonce.model import NOTHING
@@ -36,13 +37,12 @@ class Rule:
     system: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What rules look at in a request."""
 
     model: str = ""
     path: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
+    metadata: Mapping[str, Any] = NOTHING
     system: str = ""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from msgspec import Struct, field
 
 from askonce.frames import Event
 from askonce.model import NOTHING, Reason, Usage
@@ -12,8 +13,7 @@ from askonce.model import NOTHING, Reason, Usage
 Json: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What one request says of itself, in words that every dialect shares."""
 
     model: str = ""
@@ -27,7 +27,7 @@ class Facts:
     """None when it was left out."""
     effort: str = ""
     """How much the model is asked to reason; "" when it was left out."""
-    labels: Json = field(default_factory=dict)
+    labels: Json = {}
     """The caller's own names for the call, where an answer repeats them."""
     samples: bool = True
     """The endpoint draws at random unless told otherwise; False for embeddings."""
@@ -75,8 +75,7 @@ def _never(event: Event) -> bool:  # noqa: ARG001 (a Dialect's `terminal`)
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Batching:
+class Batching(Struct, frozen=True):
     """How a request of several inputs is taken apart, and its answers put together."""
 
     parts: Callable[[Json], list[Json]]
@@ -89,8 +88,7 @@ class Batching:
     """One answer from those of all parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """The last user text of a request."""
 
     text: str
@@ -102,8 +100,7 @@ def _no_question(body: Json) -> Question | None:  # noqa: ARG001 (a Dialect's `q
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
+class Dialect(Struct, frozen=True):
     """One endpoint's wire format. All functions are pure and never change what they are given."""
 
     name: str

@@ -15,6 +15,8 @@ from askonce.model import Reason
 DEEPEST = 200
 """Levels of nesting in a kept answer; orjson writes 254 (https://github.com/ijl/orjson#serialize)."""
 
+_CONTAINERS = frozenset({dict, list})
+
 
 def decode(text: str) -> Any:
     """Read JSON; every integer keeps all its digits. Raises ValueError for anything else."""
@@ -44,17 +46,16 @@ def encode(value: Any) -> str:
 
 
 def too_deep(value: Any) -> bool:
-    """Say whether a value is nested deeper than an answer that can be told again."""
+    """Say whether a JSON value is nested deeper than an answer that can be told again."""
     level = [value]
     for _ in range(DEEPEST):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
+        inner: list[Any] = []
+        for outer in level:
+            members = outer.values() if type(outer) is dict else outer
+            inner += [item for item in members if type(item) in _CONTAINERS]
+        if not inner:
             return False
+        level = inner
     return True
 
 

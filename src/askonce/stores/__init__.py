@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,6 +46,8 @@ def open_store(
         return _over_file(_default_path(), memory, disk, strict=strict)
     scheme, mark, rest = url.partition("://")
     if not mark or scheme not in SCHEMES:
+        import difflib
+
         near = difflib.get_close_matches(scheme.lower(), SCHEMES, n=1)
         hint = f": did you mean {near[0]!r}?" if near else "."
         plain = re.sub(r"//[^/]*@", "//", url)  # a password may stand there

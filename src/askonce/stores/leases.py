@@ -71,9 +71,12 @@ class FileLeases:
 
     def release(self, key: bytes, *, failed: bool) -> None:
         """Give the lease back. A failed leader tells all who wait to stop waiting."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.release(_byte(key), _counter(key) if failed else None)
+        if self._file is None:
+            return
+        try:  # noqa: SIM105 (`suppress` takes 1 us of every put)
+            self._file.release(_byte(key), _counter(key) if failed else None)
+        except OSError:
+            pass
 
     def holder(self, key: bytes) -> int | None:
         """Return the thread of this process that took this lease; None if that is elsewhere."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import Any
 
 import orjson
+from msgspec import structs
 
 from askonce import replay
 from askonce.colours import Colour
@@ -130,7 +130,7 @@ class Exchange:
         asks = facts.usage_asked or not self.plan.dialect.usage_on_request
         ticket.flight.shows_usage = asks
         # What this upstream says unasked, it says to its caller too.
-        self._facts = replace(facts, usage_asked=True)
+        self._facts = structs.replace(facts, usage_asked=True)
         return self.asking(self._own_body()) if self.plan.pinned else self.request
 
     def asking(self, body: bytes) -> Any:
@@ -202,7 +202,7 @@ class Exchange:
 
     def answer(self, response: Any) -> Response:
         """Return a response that was read, as it is stored."""
-        return replace(self.head(response), body=response.content)
+        return structs.replace(self.head(response), body=response.content)
 
     def whole(self, response: Any) -> Any:
         """Return the response for the caller, its body read and decoded."""

@@ -88,7 +88,7 @@ class Kept:
         self._decoration = decoration
         self._patience = float("inf") if decoration.patience is None else decoration.patience
         self._facts = Facts(model=self._name, samples=False)
-        self._told = replace(self._facts, stream=True)
+        self._told = structs.replace(self._facts, stream=True)
         self.behind = Behind()
         # As they are now: what the function changes itself must not change its key.
         self._surroundings = Surroundings(function, named=decoration.named)
