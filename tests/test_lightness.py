@@ -178,8 +178,16 @@ print(json.dumps([broken, sorted(sys.modules)]))
 """
 
 
+OF_TESTS = [
+    name
+    for name in MODULES
+    if name.startswith("askonce.testing.store_") or name.endswith("_contract")
+]
+"""They bring pytest."""
+
+
 def test_every_module_can_be_imported_first_and_none_brings_an_sdk(fresh):
-    needing_nothing = [name for name in MODULES if not name.startswith("askonce.testing.store_")]
+    needing_nothing = [name for name in MODULES if name not in OF_TESTS]
     assert len(needing_nothing) > 80
     program = ALONE.replace("MODULES", repr(needing_nothing))
     broken, modules = fresh("", program)
@@ -187,7 +195,6 @@ def test_every_module_can_be_imported_first_and_none_brings_an_sdk(fresh):
     assert not (SDKS | {"httpx", "httpx2", "pydantic", "pytest"}) & set(modules)
 
 
-def test_the_contract_of_stores_can_be_imported_first(fresh):
-    of_tests = [name for name in MODULES if name.startswith("askonce.testing.store_")]
-    assert of_tests
-    assert fresh("", ALONE.replace("MODULES", repr(of_tests)))[0] == {}
+def test_the_contracts_can_be_imported_first(fresh):
+    assert len(OF_TESTS) > 3
+    assert fresh("", ALONE.replace("MODULES", repr(OF_TESTS)))[0] == {}

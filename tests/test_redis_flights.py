@@ -263,6 +263,34 @@ def test_a_follower_on_another_machine_does_not_see_the_labels_of_its_leader(
     assert upstream.calls == 1
 
 
+def test_who_knows_of_an_invalidation_does_not_follow_a_stream_that_began_before(
+    upstream, url, client_of
+):
+    leader = client_of(url)
+    with (
+        Cache(url) as cache,
+        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")) as follower,
+        upstream.held(after_frames=2) as hold,
+        ThreadPoolExecutor(1) as pool,
+    ):
+
+        def ask():
+            with cache.using(tags=["doc:1"]):
+                return list(follower.chat.completions.create(stream=True, **QUESTION))
+
+        leading = leader.chat.completions.create(stream=True, **QUESTION)
+        next(leading)
+        cache.invalidate(tag="doc:1")
+        later = pool.submit(ask)
+        turns = iter(range(500))
+        while upstream.calls < 2 and next(turns, None) is not None:
+            threading.Event().wait(0.01)
+        hold.release()
+        led = {chunk.id for chunk in leading}
+        assert {chunk.id for chunk in later.result()} != led
+    assert upstream.calls == 2
+
+
 def test_tasks_follow_the_stream_of_another_machine(upstream, url):
     async def main():
         cache = Cache(url)

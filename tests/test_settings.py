@@ -57,6 +57,7 @@ enabled = false
 
 [semantic]
 direct = false
+verified = false
 
 [[rules]]
 policy = "weather"
@@ -129,7 +130,7 @@ def test_a_file_builds_what_code_builds():
         ttl=24 * HOUR,
         policy=support,
         rules=rules,
-        semantic=Semantic(direct=False),
+        semantic=Semantic(direct=False, verified=False),
         tenant="team-a",
         models=models,
         memory=128 * 10**6,
@@ -148,7 +149,7 @@ def test_a_file_builds_what_code_builds():
         ttl="24h",
         policy=support,
         rules=rules,
-        semantic=Semantic(direct=False),
+        semantic=Semantic(direct=False, verified=False),
         tenant="team-a",
     ).session
     assert of_file.base == of_code.base
@@ -170,14 +171,14 @@ def test_every_setting_says_where_it_was_made():
         "policies.weather": "askonce.toml:24",
         "policies.off": "askonce.toml:27",
         "semantic": "askonce.toml:30",
-        "rules": "askonce.toml:33",
-        "rules[0]": "askonce.toml:33",
-        "rules[1]": "askonce.toml:37",
-        "models": "askonce.toml:43",
-        "models.without_temperature": "askonce.toml:44",
-        "models.live": "askonce.toml:45",
-        "models.usage_on_request": "askonce.toml:46",
-        "models.stands_for": "askonce.toml:50",
+        "rules": "askonce.toml:34",
+        "rules[0]": "askonce.toml:34",
+        "rules[1]": "askonce.toml:38",
+        "models": "askonce.toml:44",
+        "models.without_temperature": "askonce.toml:45",
+        "models.live": "askonce.toml:46",
+        "models.usage_on_request": "askonce.toml:47",
+        "models.stands_for": "askonce.toml:51",
     }
     assert found.where("secrets") == "default"
 
@@ -207,8 +208,19 @@ def test_every_field_of_a_policy_can_be_set():
 
 def test_every_tier_of_semantic_lookup_can_be_set():
     assert said("semantic = false").semantic is None
-    assert said("[semantic]\ndirect = false").semantic == Semantic(direct=False)
-    assert NAMES["[semantic]"] == ("direct",)
+    assert said("[semantic]\ndirect = false\nverified = false").semantic == Semantic(
+        direct=False, verified=False
+    )
+    assert said('[semantic]\ncalibration = "none"').semantic == Semantic(calibration=None)
+    full = "[semantic]\nshadow = true\nmax_error = 0.02\naudits = 0.1\ntimeout = '50ms'\n"
+    assert said(f"{full}index = 'memory://'\nlog = 'judged.jsonl'").semantic == Semantic(
+        shadow=True,
+        max_error=0.02,
+        audits=0.1,
+        timeout=0.05,
+        index="memory://",
+        log="judged.jsonl",
+    )
 
 
 def test_every_field_of_models_can_be_set():
@@ -384,9 +396,8 @@ def test_a_file_that_cannot_be_read_is_named():
         ("[models]\nlive = [\n 'a',\n 3]", 4, "live: it is a number: use text"),
         ("[models.stands_for]\na = 'b'\nc = 3", 3, "c: it is a number: use text"),
         ("models = 1", 1, "models: it is a number: use a table"),
-        ("semantic = true", 1, "semantic: direct hits by similarity are not in this release"),
-        ("\n[semantic]", 2, "semantic: direct hits by similarity are not in this release"),
-        ("[semantic]\ndirect = true", 2, "direct hits by similarity are not in this release"),
+        ("[semantic]\nmax_error = 2", 2, "max_error=2"),
+        ("[semantic]\ndirect = true\nverified = false", 2, "direct hits need verified=True"),
         ("[semantic]\ndirect = 0", 2, "direct: it is a number: use true or false"),
         # TOML
         ("ttl = ", 1, "this is not TOML: Invalid value"),
@@ -425,7 +436,10 @@ def test_the_file_is_named_as_it_was_given(here):
 NAMES = {
     "": tuple(one.name for one in fields(Settings) if one.name not in ("secrets", "places")),
     "[policies.own]": ("preset", *(one.name for one in fields(Policy) if one.name != "name")),
-    "[semantic]": tuple(one.name for one in fields(Semantic)),
+    # A judge and an embedder are objects, which no file can hold.
+    "[semantic]": tuple(
+        one.name for one in fields(Semantic) if one.name not in ("judge", "embedder")
+    ),
     "[[rules]]": tuple(one.name for one in fields(Rule)),
     "[models]": tuple(set(inspect.signature(Models.extended).parameters) - {"self"}),
 }

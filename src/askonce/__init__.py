@@ -17,6 +17,7 @@ from askonce.model import Entry, Outcome, Reason
 from askonce.policy import Models, Policy
 from askonce.rules import Rule
 from askonce.semantic.tiers import Semantic
+from askonce.surfaces.judging import model_judge
 
 __all__ = [
     "Ambiguous",
@@ -35,6 +36,7 @@ __all__ = [
     "Stats",
     "StoreError",
     "UpstreamLost",
+    "model_judge",
 ]
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ from askonce.plans import Plan
 from askonce.policy import Models, Options, Policy
 from askonce.rules import Rule, Rules
 from askonce.semantic.tiers import Semantic, read
-from askonce.session import Session, opener, sealer
+from askonce.session import Session, opener, sealer, searcher
 from askonce.stores.contract import Store
 from askonce.surfaces import asking, objects
 
@@ -49,8 +49,7 @@ class Cache:
     `ttl` is how long answers are kept ("24h", seconds, or None for no expiry; a week by default),
     `policy` (or the name of a preset, such as "faq") what is cached at all, and `rules` which
     policy holds for which request where a client or block names none. With
-    `semantic=Semantic(direct=False)` a question is also answered from another wording of it that
-    has the same canonical text.
+    `semantic=True`, or a `Semantic`, a question is also answered from another wording of it.
     `tenant` says whose data it is, `memory` and `disk` bound the tiers in bytes. With `strict` a
     failing store raises StoreError instead of letting the call go on without it.
 
@@ -88,6 +87,8 @@ class Cache:
             options = replace(options, rules=Rules(ruled))
         if semantic:
             options = replace(options, semantic=read(semantic))
+        sealed_by = sealer(secrets)
+        search = searcher(options.semantic, url, sealed=sealed_by is not None)
         self.session = Session(
             open_it,
             closes=isinstance(url, str | None),
@@ -95,7 +96,8 @@ class Cache:
             models=models,
             clock=clock,
             strict=strict,
-            sealer=sealer(secrets),
+            sealer=sealed_by,
+            search=search,
         )
         self._asked = asking.Clients()
 

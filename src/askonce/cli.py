@@ -15,10 +15,36 @@ from contextlib import suppress
 from pathlib import Path
 
 from askonce import __version__
-from askonce.commands import configuring, demonstrating, doctor, forgetting, looking, transfer, why
+from askonce.commands import (
+    configuring,
+    demonstrating,
+    doctor,
+    evaluating,
+    forgetting,
+    looking,
+    reviewing,
+    simulating,
+    transfer,
+    tuning,
+    why,
+)
 from askonce.commands.opening import NothingFoundError
 from askonce.commands.terminal import visible
 from askonce.errors import AskonceError, ConfigError
+
+_GROUPS = (
+    demonstrating,
+    looking,
+    why,
+    configuring,
+    forgetting,
+    transfer,
+    reviewing,
+    evaluating,
+    simulating,
+    tuning,
+    doctor,
+)
 
 NOTHING, USAGE, BROKEN, INTERRUPTED, UNREAD = 1, 2, 3, 130, 141
 
@@ -59,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"askonce {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for group in (demonstrating, looking, why, configuring, forgetting, transfer, doctor):
+    for group in _GROUPS:
         group.add(commands)
     return parser
 

@@ -68,15 +68,25 @@ class Workers:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin to finish some work that never waits for a loop."""
+        future = self.begin(partial(run, work))
+        # Whoever waits may be cancelled before it has begun; then nobody ever runs it.
+        future.add_done_callback(lambda done: work.close() if done.cancelled() else None)
+        return future
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Begin some work that blocks."""
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor
 
             # Two loops may each make one here. The pool that is lost does its work and ends.
             self._pool = ThreadPoolExecutor(self.MOST, thread_name_prefix="askonce worker")
-        future = self._pool.submit(run, work)
-        # Whoever waits may be cancelled before it has begun; then nobody ever runs it.
-        future.add_done_callback(lambda done: work.close() if done.cancelled() else None)
-        return future
+        return self._pool.submit(work)
+
+    def drain(self) -> None:
+        """Wait until all work that was begun is done. What begins later has threads of its own."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True)
 
 
 class Colour(Protocol):
@@ -96,6 +106,10 @@ class Colour(Protocol):
 
     async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:
         """Finish work that may hold its thread for a while."""
+        ...
+
+    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
+        """Do work that blocks; TimeoutError if it takes longer. It is not stopped by that."""
         ...
 
     def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:
@@ -132,6 +146,9 @@ class Threads:
 
     async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:  # noqa: ARG002
         return await work
+
+    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
+        return workers.begin(work).result(seconds)
 
     def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:
         if leading:
@@ -175,6 +192,11 @@ class Tasks:
         import asyncio
 
         return await asyncio.wrap_future(workers.start(work))
+
+    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
+        import asyncio
+
+        return await asyncio.wait_for(asyncio.wrap_future(workers.begin(work)), seconds)
 
     def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:  # noqa: ARG002
         source.advance_elsewhere(tape)

@@ -52,6 +52,9 @@ ANSWERS = {
     "same question again need neither wait for it nor pay for it.",
     "What is a flight?": "One call that is on its way. Whoever asks the same meanwhile waits for "
     "its answer instead of making another one.",
+    "What is Retrieval-Augmented Generation?": "Retrieval-Augmented Generation (RAG) is a "
+    "technique in AI that has a language model look up passages from a collection of documents, "
+    "and answer from these passages.",
     "Write a line of verse.": "The sea has kept no page of what it said.",
 }
 
@@ -154,6 +157,8 @@ def show(*, real: bool) -> int:
             if anthropic:
                 client = stack.enter_context(cache.wrap(upstream.anthropic()))
                 _claude(table, cache, client)
+            if openai:
+                _reworded(table, stack.enter_context(upstream.openai()))
         _conclude(table, cache)
     return 0
 
@@ -197,6 +202,26 @@ def _claude(table: Table, cache: Cache, client: Any) -> None:
 
     miss = table.add("Anthropic: a question", measure(cache, ask))
     table.add("  the same again", measure(cache, ask), miss)
+
+
+def _reworded(table: Table, client: Any) -> None:
+    try:
+        cache = Cache("memory://", semantic=True)
+    except ConfigError:
+        say('Other words: needs pip install "askonce[semantic]"')
+        return
+    with cache:
+        cache.wrap(client)
+
+        def asked(text: str) -> Step:
+            return measure(cache, lambda: chat(client, text))
+
+        meant = "What is Retrieval-Augmented Generation?"
+        miss = table.add("Other words: a question", asked(meant))
+        table.add("  explain RAG in AI", asked("Can you explain RAG in AI?"), miss)
+        table.add("  RAG in immunology", asked("What is RAG in immunology?"))
+        table.add("  AI in 2023", asked("What happened in AI in 2023?"))
+        table.add("  AI in 2024", asked("What happened in AI in 2024?"))
 
 
 async def _from_task(cache: Cache, upstream: Upstream, text: str) -> Step:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, structs
 
 from askonce import entries, keys, plans, replay
+from askonce.blocking import run
 from askonce.chains import joined
-from askonce.colours import Colour
+from askonce.colours import THREADS, Colour
 from askonce.dialects.wire import encode, too_deep
 from askonce.documents import is_of
 from askonce.errors import NotCached
@@ -31,6 +32,7 @@ from askonce.stores.contract import Leases, Store
 from askonce.tickets import Ticket
 
 if TYPE_CHECKING:
+    from askonce.rewording import Rewording
     from askonce.stores.sealed import Sealed
 
 PATIENCE = 600.0
@@ -42,14 +44,17 @@ MOST_ALIASES = 50_000
 REVALIDATING = Reason("stale_while_revalidate", "the next answer is being fetched")
 ONLY_IF_CACHED = Reason("only_if_cached", "nothing that may be served is kept, and no call is made")
 CHANGED = Reason("changed", "the arguments were changed while the function ran")
+VERIFIED = "verified"
 OVERTAKEN = Reason("overtaken", "a newer answer was kept while this one was on its way")
 
 
 class Recalled(Struct, frozen=True):
-    """An entry found through an alias, with the key that the alias stands for."""
+    """An entry found through an alias, with its key."""
 
     key: bytes
     entry: Entry
+    tier: str = ""
+    """"verified" where its question is another wording of what was asked."""
 
 
 class Engine:
@@ -65,6 +70,7 @@ class Engine:
         clock: Callable[[], float] = time.time,
         strict: bool = False,
         sealed: Sealed | None = None,
+        rewording: Callable[[Engine], Rewording] | None = None,
     ) -> None:
         self.store = store
         self.sealed = sealed
@@ -74,6 +80,7 @@ class Engine:
         self.models = models if models is not None else Models.shipped()
         self.clock = clock
         self.shelf = FailOpen(store, sealed, journal, strict=strict)
+        self.rewording = None if rewording is None else rewording(self)
         self._aliases: dict[bytes, bytes] = {}
 
     # Before the call
@@ -85,20 +92,24 @@ class Engine:
     async def begin(self, plan: Plan, colour: Colour, patience: float = PATIENCE) -> Hit | Ticket:
         """Find the answer, or grant leave to call upstream. Waits `patience` seconds at most."""
         options = plan.options
+        # Without its request a plan is for one wording alone.
+        rewording = None if plan.request is None else self.rewording
         if options.refresh and not options.only_if_cached:
             versions = of_all(options, (await self.shelf.get((), options)).versions)
             ticket = self._ticket(plan, versions)
-            ticket.canonical = self._canonical(plan)
+            if rewording is not None:
+                ticket.wanted = rewording.wanted(plan)
             return ticket
         seen = await self._look(plan)
         if seen.hit is not None:
             return seen.hit
         if seen.stale is not None and seen.late <= options.policy.stale_while_revalidate:
             return await self._revalidating(plan, seen.stale, seen.versions)
-        canonical = self._canonical(plan)
-        reworded = None if canonical is None else await self._reworded(plan, canonical)
-        if reworded is not None:
-            return reworded
+        wanted = None
+        if rewording is not None:
+            reworded, wanted = await rewording.find(plan, colour)
+            if reworded is not None:
+                return reworded
         if options.only_if_cached:
             raise NotCached(ONLY_IF_CACHED.advice)
         turn = Turn(
@@ -113,27 +124,10 @@ class Engine:
         if isinstance(end, Hit):
             return end
         ticket = self._ticket(plan, end.versions, end.flight)
-        ticket.canonical = canonical
+        if rewording is not None:
+            ticket.wanted = wanted
+            rewording.foretell(wanted, ticket.outcome)
         return ticket
-
-    def _canonical(self, plan: Plan) -> bytes | None:
-        """Return the key under which all wordings of a question meet, if others may answer it."""
-        if plan.request is None:
-            return None
-        from askonce.semantic import wordings
-
-        found = wordings.key(plan, self.models)
-        return None if isinstance(found, Reason) else found
-
-    async def _reworded(self, plan: Plan, canonical: bytes) -> Hit | None:
-        """Find the answer to the same question in other words."""
-        known = await self.recall(canonical, plan.options)
-        if known is None:
-            return None
-        hit = self._hit(plan, known.entry)
-        if hit is not None:
-            hit.outcome.key, hit.outcome.tier = known.key.hex(), "canonical"
-        return hit
 
     async def _revalidating(self, plan: Plan, stale: Hit, versions: Versions) -> Hit:
         """Serve a stale answer at once; the first who does so fetches the next one behind it."""
@@ -162,20 +156,29 @@ class Engine:
     async def recall(self, alias: bytes, options: Options) -> Recalled | None:
         """Follow an alias to the entry it points at, if that may be served under these options."""
         key = self._aliases.get(alias)
-        target = None if key is None else await self.find(key, options)
+        target = None if key is None else await self._target(key, options)
         if target is None:
             # What was remembered may have ended, and another process have pointed elsewhere.
             pointer = (await self.shelf.read((alias,), (), options.tenant)).entries[0]
             if pointer is None or pointer.kind != "alias" or pointer.body == key:
                 return None
-            key = self._remember(alias, pointer.body)
-            target = await self.find(key, options)
-        return None if key is None or target is None else Recalled(key, target)
+            target = await self._target(self._remember(alias, pointer.body), options)
+        return target
 
     async def find(self, key: bytes, options: Options) -> Entry | None:
         """Look up an entry by its key, if it may be served under these options."""
+        target = await self._target(key, options)
+        return None if target is None else target.entry
+
+    async def _target(self, key: bytes, options: Options) -> Recalled | None:
         entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
-        return entry if entry is not None and self._servable(entry, options) else None
+        tier = ""
+        if entry is not None and entry.kind == "alias":
+            key, tier = entry.body, VERIFIED
+            entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
+        if entry is None or not self._servable(entry, options):
+            return None
+        return Recalled(key, entry, tier)
 
     async def learn(self, alias: bytes, plan: Plan, colour: Colour) -> None:
         """Remember that a call whose arguments have this digest has this plan's key."""
@@ -208,7 +211,7 @@ class Engine:
         deadline = time.monotonic() + patience
         try:
             for key in names:
-                hit = self._hit(parts[key], seen.get(key))
+                hit = self.hit(parts[key], seen.get(key))
                 left = max(0.0, deadline - time.monotonic())
                 turns[key] = hit or await self.begin(parts[key], colour, left)
         except BaseException:
@@ -265,16 +268,26 @@ class Engine:
             outcome.reason = OVERTAKEN
             return State.LANDED
         kept = {plan.key: entry}
-        for name in (alias, ticket.canonical):
-            if name is not None:
-                self._remember(name, plan.key)
-                kept[name] = entries.alias(plan, now)
+        if alias is not None:
+            self._remember(alias, plan.key)
+            kept[alias] = entries.alias(plan, now)
+        rewording, wanted = self.rewording, ticket.wanted
+        if rewording is not None and wanted is not None:
+            kept.update(await rewording.aliases(wanted, plan, entry))
         outcome.stored = await self.shelf.put(kept, plan.options.tenant, colour)
         if not outcome.stored:
             outcome.reason = Reason("store", "the store could not keep the answer")
             return State.FAILED
         self.flights.overtake(plan.key, ticket.flight)
+        if rewording is not None and wanted is not None:
+            await rewording.learn(wanted, plan, entry, colour)
         return State.LANDED
+
+    def point(self, names: Mapping[bytes, Entry], plan: Plan) -> None:
+        """Keep pointers in place of what their names held, from a thread of one's own."""
+        for name in names:
+            self._aliases.pop(name, None)
+        run(self.shelf.put(names, plan.options.tenant, THREADS))
 
     async def keep(self, plan: Plan, body: bytes, colour: Colour) -> None:
         """Keep an answer that was not asked for through `begin`."""
@@ -288,7 +301,9 @@ class Engine:
     async def _look(self, plan: Plan, waited: bool = False) -> Seen:
         found = await self.shelf.get((plan.key,), plan.options)
         entry, versions = found.entries[0], of_all(plan.options, found.versions)
-        hit = self._hit(plan, entry, waited=waited)
+        if entry is not None and entry.kind == "alias":
+            return Seen(await self._verified(plan, entry), versions=versions)
+        hit = self.hit(plan, entry, waited=waited)
         if hit is not None or entry is None:
             return Seen(hit, versions=versions)
         policy = plan.options.policy
@@ -296,11 +311,20 @@ class Engine:
         late = self.clock() - (own if entry.expires is None else min(own, entry.expires))
         if not 0 <= late < policy.grace:
             return Seen(versions=versions)
-        return Seen(stale=self._hit(plan, entry, stale=True), late=late, versions=versions)
+        return Seen(stale=self.hit(plan, entry, stale=True), late=late, versions=versions)
 
-    def _hit(
+    async def _verified(self, plan: Plan, pointer: Entry) -> Hit | None:
+        """Follow a wording that was judged to be another one of an older question."""
+        entry = await self.find(pointer.body, plan.options)
+        hit = self.hit(plan, entry)
+        if hit is not None:
+            hit.outcome.key, hit.outcome.tier = pointer.body.hex(), VERIFIED
+        return hit
+
+    def hit(
         self, plan: Plan, entry: Entry | None, *, waited: bool = False, stale: bool = False
     ) -> Hit | None:
+        """Return a plan's hit on an entry; None if that may not be served, or is not there."""
         grace = plan.options.policy.grace if stale else 0.0
         if entry is None or not self._servable(entry, plan.options, grace):
             return None

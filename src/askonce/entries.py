@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from askonce import replay
+from askonce import dialects, replay
+from askonce.dialects import prose
+from askonce.dialects.plain import PLAIN
 from askonce.model import Entry, Reason, Response, Versions
 from askonce.plans import Plan
 from askonce.policy import Options
@@ -50,6 +52,18 @@ def alias(plan: Plan, now: float) -> Entry:
     """Make an entry that points at a plan's, and ends as one that is made now."""
     expires, grace = _expires(plan.key, plan.options, now), plan.options.policy.grace
     return Entry(body=plan.key, created=now, expires=expires, kind="alias", grace=grace)
+
+
+def pointer(target: bytes, like: Entry) -> Entry:
+    """Make an entry that points at a key, and ends as another one does."""
+    return Entry(target, like.created, like.expires, kind="alias", grace=like.grace)
+
+
+def said(entry: Entry) -> str:
+    """Return what the answer of an entry says, as text; empty for what cannot be read."""
+    dialect = PLAIN if entry.dialect == PLAIN.name else dialects.named(entry.dialect)
+    answer = None if dialect is None else replay.answer(dialect, entry.response)
+    return "\n".join(prose.said(answer))
 
 
 def knows(versions: Versions, options: Options) -> bool:

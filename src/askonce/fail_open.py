@@ -48,10 +48,7 @@ class FailOpen:
     async def read(self, names: tuple[bytes, ...], tags: tuple[str, ...], tenant: str) -> Found:
         """Look up entries, and the versions of tags as the store has them."""
         try:
-            if self._sealed is None:
-                found = await self._store.get(names, tags)
-            else:
-                found = await self._sealed.get(tenant, names, tags)
+            found = await self.look(names, tags, tenant)
         except Exception as error:  # noqa: BLE001 (somebody else's store may raise anything)
             self._failed("get", error)
             return Found((None,) * len(names), NOTHING)
@@ -59,6 +56,12 @@ class FailOpen:
             entries = [it if it and self._is_current(it) else None for it in found.entries]
             found = Found(tuple(entries), found.versions)
         return found
+
+    async def look(self, names: tuple[bytes, ...], tags: tuple[str, ...], tenant: str) -> Found:
+        """Do the same, but raise what the store raises."""
+        if self._sealed is None:
+            return await self._store.get(names, tags)
+        return await self._sealed.get(tenant, names, tags)
 
     def _is_current(self, entry: Entry) -> bool:
         """Say whether an entry was made from no content that has changed since, as we know."""

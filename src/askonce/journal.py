@@ -41,6 +41,8 @@ class Stats:
     collapsed: int = 0
     trouble: int = 0
     tokens_saved: int = 0
+    reworded: int = 0
+    """Of the hits, those on the answer to another wording."""
     store: StoreState = "working"
     store_failures: int = 0
 
@@ -62,7 +64,7 @@ class Journal(Locked):
         super().__init__()
         self._last: ContextVar[Outcome | None] = ContextVar("askonce_last", default=None)
         self._counts: dict[str, int] = dict.fromkeys(get_args(EventName), 0)
-        self._tokens_saved = 0
+        self._tokens_saved = self._reworded = 0
         self._hooks: dict[str, tuple[Hook, ...]] = {}
         self._recordings: tuple[list[Outcome], ...] = ()
         self._warned: dict[str, float] = {}
@@ -80,6 +82,7 @@ class Journal(Locked):
             self._counts[kind] += 1
             if outcome.hit:
                 self._tokens_saved += outcome.usage.get("total", 0)
+                self._reworded += outcome.tier != ""
         for recording in self._recordings:
             recording.append(outcome)
         if self._hooks:
@@ -125,6 +128,7 @@ class Journal(Locked):
         """Return the counts so far."""
         with self._lock:
             counts: dict[str, Any] = {**self._counts, "tokens_saved": self._tokens_saved}
+            counts["reworded"] = self._reworded
             return Stats(**counts)
 
     def _call_hooks(self, event: str, subject: Outcome | StoreError) -> None:

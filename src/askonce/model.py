@@ -103,9 +103,15 @@ class Outcome(Struct):
     `age` is in seconds, `key` in hexadecimal. `reason` is set on every bypass, on every stale
     answer, and on a miss whose answer was not kept. `unpinned` marks a model that has no
     temperature to set to 0, `pinned` a call for which its policy set it, `exact_only` one whose
-    policy asks for semantic lookup where there is none. `tier` is set where the answer is that of
-    another wording: "canonical" where both have one canonical text. A call of several inputs has
-    no key but `parts`, the keys of its inputs.
+    policy asks for semantic lookup where there is none. A call of several inputs has no key but
+    `parts`, the keys of its inputs.
+
+    `tier` is set where the answer is that of another wording: "canonical" where both have one
+    canonical text, "verified" where the two answers were judged to be the same before, "direct"
+    where a lane answered at once. Of a direct hit `lane` ("acronym", "agreement" or "verifier"),
+    `matched` (the other wording), `similarity` (cosine), `score` (of the lane, 0 to 1) and `bound`
+    (on the part of such hits that are wrong, at 95 % confidence) are told; also on a miss, where
+    `withheld` says why such an answer was not served: "audit" or "shadow".
     """
 
     kind: OutcomeKind
@@ -121,6 +127,12 @@ class Outcome(Struct):
     pinned: bool = False
     exact_only: bool = False
     tier: str = ""
+    lane: str = ""
+    matched: str = ""
+    similarity: float | None = None
+    score: float | None = None
+    bound: float | None = None
+    withheld: str = ""
     parts: tuple[str, ...] = ()
 
     @property

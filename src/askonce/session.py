@@ -10,8 +10,9 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from askonce.blocking import run
+from askonce.blocking import is_running, run
 from askonce.chains import around
+from askonce.colours import TASKS, THREADS, Workers
 from askonce.engine import Engine, of_all
 from askonce.errors import ConfigError
 from askonce.journal import Journal, Stats
@@ -22,8 +23,15 @@ from askonce.stores import forks, open_store
 from askonce.stores.contract import Health, Store
 
 if TYPE_CHECKING:
+    from askonce.rewording import Rewording
     from askonce.sealing import Sealer, Secrets
+    from askonce.semantic.search import Search
+    from askonce.semantic.tiers import Semantic
     from askonce.stores.sealed import Sealed
+
+
+CLOSING = 60.0
+"""Seconds that closing waits for answers that are being judged."""
 
 
 class Session(forks.Locked):
@@ -39,6 +47,7 @@ class Session(forks.Locked):
         clock: Callable[[], float] = time.time,
         strict: bool = False,
         sealer: Sealer | None = None,
+        search: Callable[[], Search | None] = lambda: None,
     ) -> None:
         super().__init__()
         self.base = options
@@ -49,6 +58,7 @@ class Session(forks.Locked):
         self._clock = clock
         self._strict = strict
         self._sealer = sealer
+        self._search = search
         self._overlay: ContextVar[Overlay | None] = ContextVar("askonce_overlay", default=None)
         self._pid = 0
         self._engine: Engine | None = None
@@ -81,11 +91,20 @@ class Session(forks.Locked):
                     clock=self._clock,
                     strict=self._strict,
                     sealed=None if self._sealer is None else _sealed(store, self._sealer),
+                    rewording=self._rewording(),
                 )
                 # In this order: whoever sees an engine, without our lock, must see whose it is.
                 self._pid = pid
                 self._engine = engine
             return self._engine
+
+    def _rewording(self) -> Callable[[Engine], Rewording] | None:
+        semantic = self.base.semantic
+        if semantic is None:
+            return None
+        from askonce.rewording import Rewording
+
+        return lambda engine: Rewording(engine, semantic, self._search())
 
     def options(self, below: Options) -> Options:
         """Return the options in force here: `below`, changed by the `using` blocks around us."""
@@ -139,7 +158,14 @@ class Session(forks.Locked):
         """Do the same from a task, whose loop may have connections of its own."""
         with self._lock:
             engine, self._engine = self._engine, None
-        if engine is not None and self._closes and self._pid == os.getpid():
+        if engine is None or self._pid != os.getpid():
+            return
+        if (rewording := engine.rewording) is not None:
+            # What is being judged may take a while; a loop goes on meanwhile.
+            with suppress(TimeoutError):
+                colour = THREADS if is_running() else TASKS
+                await colour.within(CLOSING, rewording.close, Workers())
+        if self._closes:
             await engine.store.close()
 
 
@@ -165,6 +191,19 @@ def sealer(secrets: Secrets | None) -> Sealer | None:
             raise
         # An empty variable is a mistake too: whoever sets it does not want answers in the clear.
         raise ConfigError(f"ASKONCE_SECRETS: {error}") from None
+
+
+def searcher(
+    semantic: Semantic | None, url: str | Store | None, *, sealed: bool
+) -> Callable[[], Search | None]:
+    """Return what opens the search for near questions; a wrong setting is a ConfigError now."""
+    if semantic is None:
+        return lambda: None
+    from askonce import searching
+
+    place = url if isinstance(url, str | None) else "memory://"
+    searching.opener(semantic, place, sealed=sealed)
+    return lambda: searching.opener(semantic, place, sealed=sealed)
 
 
 def _sealed(store: Store, sealer: Sealer) -> Sealed:

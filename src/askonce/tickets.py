@@ -17,6 +17,7 @@ from askonce.tape import Source, Tape
 
 if TYPE_CHECKING:
     from askonce.engine import Engine
+    from askonce.rewording import Wanted
 
 LOST = Reason("incomplete", "the connection was lost before the stream came to its end")
 LEFT = Reason("incomplete", "the stream was left before it came to its end")
@@ -31,8 +32,8 @@ class Ticket:
     outcome: Outcome
     versions: Versions
     flight: Flight
-    canonical: bytes | None = None
-    """The key under which other wordings find its answer."""
+    wanted: Wanted | None = None
+    """What is asked, where other wordings of it may find the answer."""
     chain: Chain | None = None
     """What its answer depends on by way of other calls."""
     is_valid: Callable[[], bool] | None = None

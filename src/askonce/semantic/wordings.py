@@ -1,8 +1,11 @@
-"""The key under which all wordings of one question meet. Pure."""
+"""What a call asks, and the keys under which other wordings of it are found. Pure."""
 
 from __future__ import annotations
 
-from msgspec import structs
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct, structs
 
 from askonce import plans
 from askonce.dialects.contract import Json
@@ -13,31 +16,59 @@ from askonce.plans import Plan
 from askonce.policy import Models
 from askonce.semantic.canonical import RULES, canonical
 from askonce.semantic.instructions import is_about_texts
+from askonce.semantic.payloads import divide
 
 NO_QUESTION = Reason("no_question", "the request does not end with one text of its user")
 INSTRUCTED = Reason("instructed", "what stands around the question may be about its wording")
+UNNAMED = Reason("ambiguous", "the request with its question taken out has no key")
 
 _TURNS = ("messages", "input", "contents")
 """Where the dialects keep the turns of a conversation."""
 
 
-def key(plan: Plan, models: Models) -> bytes | Reason:
-    """Return the key of the request with its question in canonical form, or why it has none."""
-    question = None if plan.request is None else plan.dialect.question(plan.body)
-    if plan.request is None or question is None:
+class Asked(Struct, frozen=True):
+    """The question of a request, and how to name what stands for it."""
+
+    question: str
+    named: Callable[[list[Any]], bytes | None]
+    """Returns the key of the request with a list in the question's place.
+
+    No text is a list, so no request of somebody's own has such a key.
+    """
+
+    def canonical(self) -> bytes | Reason:
+        """Return the key under which all wordings with one canonical text meet."""
+        found = canonical(self.question)
+        if isinstance(found, Reason):
+            return found
+        return self.named(["canonical", RULES, found.form]) or UNNAMED
+
+    def scope(self) -> bytes | None:
+        """Return the key of all that stands around the question, which must be equal."""
+        return self.named(["scope"])
+
+
+def asked(plan: Plan, models: Models) -> Asked | Reason:
+    """Return what a request asks, or why no other wording of it may be answered."""
+    request = plan.request
+    question = None if request is None else plan.dialect.question(plan.body)
+    if request is None or question is None:
         return NO_QUESTION
     around = question.placed(None)
     if is_about_texts(f"{plan.dialect.system(around)} {_turns(around)}"):
         return INSTRUCTED
-    found = canonical(question.text)
-    if isinstance(found, Reason):
-        return found
-    # No text is a list, so no request of somebody's own has this key.
-    body = question.placed(["canonical", RULES, found.form])
-    try:
-        return plans.keyed(plan.request, structs.replace(plan, body=body), models).key
-    except Ambiguous as doubt:
-        return Reason("ambiguous", str(doubt))
+
+    divided = divide(question.text)
+
+    def named(place: list[Any]) -> bytes | None:
+        # What the question is about counts as it is written.
+        body = question.placed([*place, divided.before, divided.behind])
+        try:
+            return plans.keyed(request, structs.replace(plan, body=body), models).key
+        except Ambiguous:
+            return None
+
+    return Asked(divided.instruction, named)
 
 
 def _turns(around: Json) -> str:

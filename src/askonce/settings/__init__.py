@@ -243,11 +243,25 @@ def _semantic(said: Written) -> Semantic | None:
     if isinstance(said.value, bool):
         return said.checked(lambda: tiers.read(said.value))
     members = said.members(_SEMANTIC)
-    found = {name: _SEMANTIC[name](member) for name, member in members.items()}
+    found = {}
+    for name, member in members.items():
+        found[name] = _SEMANTIC[name](member)
+        # Each by itself first, so that a wrong one is blamed for its own line.
+        member.checked(partial(Semantic, **{"direct": False, name: found[name]}))
     return members.get("direct", said).checked(lambda: Semantic(**found))
 
 
-_SEMANTIC: dict[str, Callable[[Written], Any]] = {"direct": Written.truth}
+_SEMANTIC: dict[str, Callable[[Written], Any]] = {
+    "direct": Written.truth,
+    "verified": Written.truth,
+    "shadow": Written.truth,
+    "max_error": Written.number,
+    "audits": Written.number,
+    "timeout": Written.grace,
+    "calibration": lambda said: said.one_of({"shipped": "shipped", "none": None}, "a calibration"),
+    "index": Written.text,
+    "log": Written.text,
+}
 
 
 def _models(said: Written) -> Models:

@@ -63,6 +63,14 @@ def open_store(
     return _over_file(Path(rest[1:]), memory, disk, strict=strict)
 
 
+def file_of(url: str | None) -> Path | None:
+    """Return the file in which a store keeps its entries; None for one that is no file."""
+    if not url:
+        return _default_path()
+    scheme, _, rest = url.partition("://")
+    return Path(rest[1:]) if scheme == "sqlite" else None
+
+
 def _over_file(path: Path, memory: str | int, disk: str | int, *, strict: bool) -> Store:
     # sqlite3 and what belongs to it are not imported for a cache in memory.
     from askonce.stores.sqlite import SQLite

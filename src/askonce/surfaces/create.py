@@ -259,6 +259,7 @@ class Fast:
         known = await self._build(recalled) if built is None else clone(built)
         if known is not None:
             outcome = self._session.engine.outcome_of(recalled.key, recalled.entry, options)
+            outcome.tier = recalled.tier
             outcome.pinned = options.policy.pin_temperature and self._is_pinned(named, options)
             self._session.note(outcome)
         return known

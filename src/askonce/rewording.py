@@ -1,0 +1,322 @@
+"""Answers to the same question in other words: found before a call, learnt from its answer.
+
+Every step fails closed: what goes wrong here is a miss, and is told once a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct, structs
+
+from askonce import entries
+from askonce.blocking import run
+from askonce.colours import Colour, Workers
+from askonce.guards.exactness import exact_only
+from askonce.guards.vetoes import veto
+from askonce.model import Entry, Outcome, Reason
+from askonce.plans import Plan
+from askonce.semantic import acronyms, wordings
+from askonce.semantic.contract import Wording
+from askonce.semantic.judges import Answered, Judge, SameAnswer
+from askonce.semantic.search import Near, Search
+from askonce.semantic.tiers import Semantic
+from askonce.semantic.wordings import Asked
+
+if TYPE_CHECKING:
+    from askonce.engine import Engine
+    from askonce.following import Hit
+    from askonce.semantic.lanes import Offer
+
+T = TypeVar("T")
+
+OPENING = 30.0
+"""Seconds that the first lookup of a process may take, as it loads the models."""
+MOST_WAITING = 1000
+"""Answers that wait for a judge; beyond, new ones are not judged."""
+MOST_SENSES = 8
+"""Entries that one acronym may lead to."""
+
+
+class Wanted(Struct, frozen=True):
+    """What a call asks, kept until its answer is there."""
+
+    asked: Asked
+    canonical: bytes | None = None
+    scope: bytes | None = None
+    near: Near | None = None
+
+
+class Rewording:
+    """The three tiers around one engine. Without a search only canonical text is at work."""
+
+    def __init__(self, engine: Engine, semantic: Semantic, search: Search | None) -> None:
+        self._engine = engine
+        self._semantic = semantic
+        self._search = search
+        self._judge: Judge = semantic.judge or SameAnswer()
+        self._lookups = Workers()
+        self._judging = Workers()
+        self._room = threading.Semaphore(MOST_WAITING)
+        self._log = _Log(semantic.log)
+
+    # Before the call
+
+    def wanted(self, plan: Plan) -> Wanted | None:
+        """Return what a call asks; None where no other wording of it may be answered."""
+        asked = wordings.asked(plan, self._engine.models)
+        if isinstance(asked, Reason):
+            return None
+        canonical = asked.canonical()
+        by_vectors = self._search is not None and exact_only(asked.question) is None
+        return Wanted(
+            asked,
+            None if isinstance(canonical, Reason) else canonical,
+            asked.scope() if by_vectors else None,
+        )
+
+    async def find(self, plan: Plan, colour: Colour) -> tuple[Hit | None, Wanted | None]:
+        """Return the answer to another wording of what a call asks, or what to learn from it."""
+        wanted = self.wanted(plan)
+        if wanted is None:
+            return None, None
+        if wanted.canonical is not None:
+            known = await self._engine.recall(wanted.canonical, plan.options)
+            hit = None if known is None else self._hit(plan, known.key, known.entry, "canonical")
+            if hit is not None:
+                return hit, wanted
+        if wanted.scope is None:
+            return None, wanted
+        if self._semantic.direct and not self._semantic.shadow:
+            hit = await self._by_acronym(plan, wanted, colour)
+            if hit is not None:
+                return hit, wanted
+        near = await self._look(wanted, colour)
+        if near is None:
+            return None, wanted
+        wanted = structs.replace(wanted, near=near)
+        offer = near.served
+        return None if offer is None else await self._offered(plan, offer, near), wanted
+
+    async def _look(self, wanted: Wanted, colour: Colour) -> Near | None:
+        search, scope = self._search, wanted.scope
+        assert search is not None
+        assert scope is not None
+        work = lambda: search.look(scope, wanted.asked.question)  # noqa: E731 (one line, used once)
+        return await self._within(colour, work, "look for near questions")
+
+    async def _within(self, colour: Colour, work: Callable[[], T], what: str) -> T | None:
+        """Do some work in the time that a lookup may take; None if it fails or takes longer."""
+        assert self._search is not None
+        seconds = (self._semantic.seconds or 0.0) if self._search.is_open else OPENING
+        try:
+            return await colour.within(seconds, work, self._lookups)
+        except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
+            self._tell(what, error)
+            return None
+
+    async def _offered(self, plan: Plan, offer: Offer, near: Near) -> Hit | None:
+        """Return the hit that a lane offers, if its entry is there and may be served."""
+        wording = offer.neighbour.wording
+        if self._semantic.shadow:
+            return None
+        entry = await self._engine.find(wording.answer, plan.options)
+        if entry is None:
+            return None
+        hit = self._hit(plan, wording.answer, entry, "direct")
+        if hit is not None:
+            _describe(hit.outcome, offer, near.decision.bound)
+        return hit
+
+    def _hit(self, plan: Plan, key: bytes, entry: Entry, tier: str) -> Hit | None:
+        hit = self._engine.hit(plan, entry)
+        if hit is not None:
+            hit.outcome.key, hit.outcome.tier = key.hex(), tier
+        return hit
+
+    def foretell(self, wanted: Wanted | None, outcome: Outcome) -> None:
+        """Say in the outcome of a miss what would have been served, where it was not."""
+        near = None if wanted is None else wanted.near
+        if near is not None and near.decision.served is not None:
+            _describe(outcome, near.decision.served, near.decision.bound)
+            outcome.withheld = "shadow" if self._semantic.shadow else "audit"
+
+    # Acronyms, by the definition in an entry itself
+
+    async def _by_acronym(self, plan: Plan, wanted: Wanted, colour: Colour) -> Hit | None:
+        sought = acronyms.asked(wanted.asked.question)
+        name = None if sought is None else wanted.asked.named(["acronym", sought.key])
+        if sought is None or name is None:
+            return None
+        senses = {}
+        for key in await self._senses(name, plan):
+            entry = await self._engine.find(key, plan.options)
+            if entry is not None:
+                senses[key] = entry
+        if not senses:
+            return None
+        work = lambda: [key for key, it in senses.items() if self._agrees(sought.field, it)]  # noqa: E731 (one line, used once)
+        agreeing = await self._within(colour, work, "compare a field")
+        # Two senses in one field: nobody can tell which is meant.
+        if agreeing is None or len(agreeing) != 1:
+            return None
+        hit = self._hit(plan, agreeing[0], senses[agreeing[0]], "direct")
+        if hit is not None:
+            hit.outcome.lane = "acronym"
+        return hit
+
+    def _agrees(self, field: str, entry: Entry) -> bool:
+        assert self._search is not None
+        return acronyms.agrees(field, "", entries.said(entry), self._search.similarity)
+
+    async def _senses(self, name: bytes, plan: Plan) -> list[bytes]:
+        found = await self._engine.shelf.read((name,), (), plan.options.tenant)
+        entry = found.entries[0]
+        if entry is None or entry.kind != "alias":
+            return []
+        size = len(plan.key)
+        return [entry.body[at : at + size] for at in range(0, len(entry.body), size)]
+
+    # After the call
+
+    async def aliases(self, wanted: Wanted, plan: Plan, entry: Entry) -> Mapping[bytes, Entry]:
+        """Return what is kept beside an answer, so that other wordings lead to it."""
+        pointer = entries.alias(plan, entry.created)
+        found = {} if wanted.canonical is None else {wanted.canonical: pointer}
+        if wanted.scope is None or not self._semantic.direct:
+            return found
+        for text in acronyms.names(wanted.asked.question, entries.said(entry)):
+            name = wanted.asked.named(["acronym", text])
+            if name is not None:
+                others = [key for key in await self._senses(name, plan) if key != plan.key]
+                keys = [plan.key, *others][:MOST_SENSES]
+                found[name] = structs.replace(pointer, body=b"".join(keys))
+        return found
+
+    async def learn(self, wanted: Wanted, plan: Plan, entry: Entry, colour: Colour) -> None:
+        """Let other wordings find a new answer, and compare it with that of the nearest one."""
+        search, scope, near = self._search, wanted.scope, wanted.near
+        if search is None or scope is None:
+            return
+        question = wanted.asked.question
+        wording = Wording(plan.key, scope, plan.key, question, entry.expires)
+        vector = None if near is None else near.vector
+        work = lambda: search.add(wording, vector)  # noqa: E731 (one line, used once)
+        try:
+            await colour.within(OPENING, work, self._lookups)
+            if near is not None and near.candidates and self._room.acquire(blocking=False):
+                self._judging.begin(lambda: self._compare(plan, question, near, entry))
+        except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
+            self._tell("keep a question", error)
+
+    def _compare(self, plan: Plan, question: str, near: Near, entry: Entry) -> None:
+        """Judge an answer beside those of the nearest wordings, until one is the same."""
+        try:
+            new = Answered(question, entries.said(entry))
+            for other in near.candidates:
+                if self._is_same(plan, other, new, near):
+                    self._join(plan, question, other, near, entry)
+                    return
+        except Exception as error:  # noqa: BLE001 (fails closed: no alias, no evidence)
+            self._tell("compare two answers", error)
+        finally:
+            self._room.release()
+
+    def _is_same(self, plan: Plan, other: Wording, new: Answered, near: Near) -> bool:
+        """Judge one pair, and keep the verdict as evidence for what the lanes offered."""
+        search = self._search
+        assert search is not None
+        old = run(self._engine.shelf.look((other.answer,), (), plan.options.tenant)).entries[0]
+        if old is None or old.kind == "alias":
+            search.drop([other.key])
+            return False
+        same = self._opinion(Answered(other.text, entries.said(old)), new)
+        if same is None:
+            return False
+        offers = [it for it in near.decision.offers if it.neighbour.wording.answer == other.answer]
+        search.judged(offers, right=same)
+        self._log.add(offers, new.question, right=same)
+        served = near.decision.served
+        if not same and served is not None and served.neighbour.wording.key == other.key:
+            search.bar(other)
+        return same
+
+    def _opinion(self, old: Answered, new: Answered) -> bool | None:
+        """Ask the judge, and again the other way round where one verdict is not enough.
+
+        That is where it says "no", and where a guard tells the questions apart.
+        """
+        same = self._judge.same(old, new)
+        doubtful = same is False or (same and veto(old.question, new.question) is not None)
+        if doubtful and self._judge.same(new, old) is not same:
+            return None
+        return same
+
+    def _join(self, plan: Plan, question: str, other: Wording, near: Near, entry: Entry) -> None:
+        """Let a wording stand for the entry whose answer it shares."""
+        search = self._search
+        assert search is not None
+        if run(self._engine.find(other.answer, plan.options)) is None:
+            return  # it may not be served for this request: another tag, or too old
+        wanted = wordings.asked(plan, self._engine.models)
+        pointer = entries.pointer(other.answer, entry)
+        kept = {plan.key: pointer}
+        if not isinstance(wanted, Reason):
+            canonical = wanted.canonical()
+            if not isinstance(canonical, Reason):
+                kept[canonical] = pointer
+        self._engine.point(kept, plan)
+        wording = Wording(plan.key, other.scope, other.answer, question, entry.expires)
+        search.add(wording, near.vector)
+
+    def drain(self) -> None:
+        """Wait until all that was learnt so far is judged."""
+        self._judging.drain()
+
+    def close(self) -> None:
+        """Wait for what is being judged, and let go of the index."""
+        self.drain()
+        if self._search is not None:
+            self._search.close()
+
+    def _tell(self, what: str, error: Exception) -> None:
+        shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        self._engine.journal.warn("semantic", "could not %s, so it was a miss: %s", what, shown)
+
+
+def _describe(outcome: Outcome, offer: Offer, bound: float | None) -> None:
+    outcome.lane, outcome.matched = offer.lane, offer.neighbour.wording.text
+    outcome.similarity, outcome.score = offer.neighbour.similarity, offer.score
+    outcome.bound = bound
+
+
+class _Log:
+    """Adds judged pairs to a file of JSON lines, if there is to be one."""
+
+    def __init__(self, path: str | Path | None) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def add(self, offers: Iterable[Offer], question: str, *, right: bool) -> None:
+        """Add one line for each lane's offer."""
+        if self._path is None:
+            return
+        lines = [
+            json.dumps(
+                {
+                    "lane": it.lane,
+                    "score": round(it.score, 6),
+                    "right": right,
+                    "similarity": round(it.neighbour.similarity, 4),
+                    "old": it.neighbour.wording.text,
+                    "new": question,
+                }
+            )
+            for it in offers
+        ]
+        with self._lock, Path(self._path).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)

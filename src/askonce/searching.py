@@ -1,0 +1,89 @@
+"""Opens what a search for near questions is made of. Nothing is imported before it is needed."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from typing import Any
+
+from askonce.errors import ConfigError
+from askonce.semantic import calibration
+from askonce.semantic.contract import Embedder, Index, Ledger
+from askonce.semantic.lanes import Verify
+from askonce.semantic.search import Parts, Search
+from askonce.semantic.tiers import Semantic
+from askonce.stores import file_of
+
+_NEEDED = ("numpy", "onnxruntime", "tokenizers", "askonce_models")
+_OF_INDEX = ("numpy", "usearch")
+
+
+def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | None:
+    """Return the search of a cache whose store is at `place`; None where none is asked for.
+
+    Raises ConfigError now for what could not be opened later. Opens nothing.
+    """
+    if not semantic.by_vectors:
+        return None
+    needed = () if semantic.embedder is not None else _NEEDED
+    missing = [name for name in (*needed, *_OF_INDEX) if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"looking for near questions needs {', '.join(missing)}: pip install "
+            "askonce[semantic], or use Semantic(direct=False, verified=False), which needs nothing"
+        )
+    index = place if semantic.index is None else semantic.index
+    if sealed and index != "memory://":
+        raise ConfigError(
+            "an index keeps questions in the clear, which secrets are to hide: use "
+            'Semantic(index="memory://"), or Semantic(direct=False, verified=False)'
+        )
+    return Search(
+        partial(_open, semantic, index),
+        max_error=semantic.max_error,
+        audits=semantic.audits,
+        direct=semantic.direct,
+    )
+
+
+def _open(semantic: Semantic, place: str | Index | None) -> Parts:
+    embedder = semantic.embedder or _local()
+    index, ledger = _index(place, embedder)
+    if semantic.calibration is None:
+        return Parts(embedder, index, ledger, verify())
+    return Parts(embedder, index, ledger, verify(), calibration.shipped())
+
+
+def _local() -> Embedder:
+    from askonce.embedders.local import Local
+
+    return Local()
+
+
+def verify() -> Verify | None:
+    """Return what reads two questions side by side, where its weights are installed."""
+    if any(find_spec(name) is None for name in _NEEDED):
+        return None
+    import askonce_models
+
+    try:
+        askonce_models.path("verifier.onnx")
+    except FileNotFoundError:  # an older release of the models
+        return None
+    from askonce.semantic.verifier import Verifier
+
+    verifier = Verifier()
+    return lambda old, new: verifier.scores([(old, new)])[0]
+
+
+def _index(place: str | Index | None, embedder: Embedder) -> tuple[Index, Ledger]:
+    """Open the index of a store, or another one, and the counts that are kept in it."""
+    from askonce.indexes import open_index
+
+    named: Any = {"embedder": embedder.name, "dimension": embedder.dimension}
+    if not isinstance(place, str | None):
+        ledger = getattr(place, "ledger", None) or open_index("memory://", **named).ledger
+        return place, ledger
+    # The default file is named in one place only.
+    index = open_index(place or f"sqlite:///{file_of(place)}", **named)
+    return index, index.ledger

@@ -1,0 +1,400 @@
+"""Near questions: verified aliases and direct hits, around the official client, with real models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from askonce import Cache, ConfigError, Semantic
+from askonce.indexes.memory import Memory
+from askonce.semantic.evidence import AGREEMENT, CELLS
+from askonce.testing.fake_script import Reply
+
+SAME = [
+    "How do I reset my password?",
+    "How can I reset my password?",
+    "How do I change the password I forgot?",
+    "What should I do to reset my password?",
+    "How to reset my account password?",
+    "I need to reset my password, how?",
+]
+OTHER = "How do I cancel my subscription?"
+
+
+class Constant:
+    """A judge with one opinion, which remembers what it was asked."""
+
+    def __init__(self, opinion: bool | None) -> None:
+        self.opinion = opinion
+        self.asked: list[tuple[str, str]] = []
+
+    def same(self, old, new):
+        self.asked.append((old.question, new.question))
+        return self.opinion
+
+
+@pytest.fixture
+def index() -> Memory:
+    return Memory(384)
+
+
+@pytest.fixture
+def make(upstream, index, opened) -> Callable[..., tuple[Cache, OpenAI]]:
+    """Make a cache and its wrapped client. Its evidence is its own alone."""
+
+    def made(url: str = "memory://", **settings) -> tuple[Cache, OpenAI]:
+        chosen = {"calibration": None, "audits": 0.0, "index": index, "timeout": 30.0}
+        cache = opened(Cache(url, semantic=Semantic(**{**chosen, **settings}), strict=True))
+        client = opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0))
+        return cache, cache.wrap(client)
+
+    return made
+
+
+def ask(client: OpenAI, text: str, **more):
+    messages = [{"role": "user", "content": text}]
+    answer = client.chat.completions.create(
+        model="gpt-4o", messages=messages, **{"temperature": 0, **more}
+    )
+    return answer.choices[0].message.content
+
+
+def trusted(index: Memory) -> None:
+    """Let the ledger say that the lane of agreement has been right ten thousand times."""
+    index.ledger.add({f"{AGREEMENT}/{cell}/right": 200 for cell in range(CELLS)})
+
+
+def settled(cache: Cache) -> None:
+    cache.session.engine.rewording.drain()
+
+
+@pytest.fixture
+def one_answer(upstream) -> None:
+    upstream.script = lambda request: Reply(
+        text="To reset a password, use the link on the sign-in page."
+    )
+
+
+# Tier 2: verified aliases
+
+
+def test_a_near_question_is_asked_live_and_judged_afterwards(make, upstream):
+    judge = Constant(None)
+    cache, client = make(judge=judge, direct=False)
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    settled(cache)
+    assert (upstream.calls, judge.asked) == (2, [(SAME[0], SAME[1])])
+    ask(client, SAME[1])
+    assert (cache.last.kind, cache.last.tier) == ("hit", "")
+
+
+def test_what_is_judged_to_be_the_same_is_a_hit_on_the_older_answer_from_then_on(make, upstream):
+    cache, client = make(judge=Constant(True), direct=False)
+    first = ask(client, "What exactly are gift cards?")
+    key = cache.last.key
+    ask(client, "What is a gift card?")
+    settled(cache)
+    for _ in range(2):  # the second time by the alias of its arguments
+        assert ask(client, "What is a gift card?") == first
+        assert (cache.last.kind, cache.last.tier, cache.last.key) == ("hit", "verified", key)
+    # Other wordings with the same canonical text follow.
+    assert ask(client, "Can you tell me what a gift card is?") == first
+    assert (cache.last.tier, upstream.calls) == ("canonical", 2)
+
+
+def test_what_is_judged_to_differ_keeps_an_answer_of_its_own(make, upstream):
+    cache, client = make(judge=Constant(False), direct=False)
+    first = ask(client, SAME[0])
+    second = ask(client, SAME[1])
+    settled(cache)
+    assert ask(client, SAME[1]) == second != first
+    assert upstream.calls == 2
+
+
+def test_a_judge_that_fails_says_no(make, upstream, caplog):
+    class Broken:
+        def same(self, old, new):
+            raise RuntimeError("no model")
+
+    cache, client = make(judge=Broken(), direct=False)
+    ask(client, SAME[0])
+    second = ask(client, SAME[1])
+    settled(cache)
+    assert ask(client, SAME[1]) == second
+    assert "RuntimeError: no model" in caplog.text
+
+
+def test_without_a_judge_equal_answers_make_an_alias(make, upstream, one_answer):
+    cache, client = make(direct=False)
+    ask(client, SAME[0])
+    key = cache.last.key
+    ask(client, SAME[1])
+    settled(cache)
+    ask(client, SAME[1])
+    assert (cache.last.tier, cache.last.key) == ("verified", key)
+
+
+def test_where_a_guard_tells_questions_apart_the_judge_must_say_yes_twice(make, upstream):
+    class Hasty:
+        def __init__(self):
+            self.verdicts = iter((True, False))
+
+        def same(self, old, new):
+            return next(self.verdicts)
+
+    cache, client = make(judge=Hasty(), direct=False)
+    for year in (2023, 2024):
+        ask(client, f"What happened in AI in {year}?")
+    settled(cache)
+    assert ask(client, "What happened in AI in 2024?") == "Answer to: What happened in AI in 2024?"
+
+
+def test_without_a_judge_equal_refusals_make_no_alias(make, upstream):
+    upstream.script = lambda _: Reply(text="I am sorry, but I do not know that.")
+    cache, client = make(direct=False)
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    settled(cache)
+    ask(client, SAME[1])
+    assert (cache.last.kind, cache.last.tier) == ("hit", "")
+
+
+def test_an_alias_is_dead_when_its_answer_is_forgotten(make, upstream):
+    cache, client = make(judge=Constant(True), direct=False)
+    ask(client, SAME[0])
+    older = cache.last
+    ask(client, SAME[1])
+    settled(cache)
+    cache.forget(older)
+    ask(client, SAME[1])
+    assert (cache.last.kind, upstream.calls) == ("miss", 3)
+
+
+def test_an_alias_is_not_served_where_its_answer_may_not_be(make, upstream):
+    cache, client = make(judge=Constant(True), direct=False)
+    ask(client, SAME[0])
+    with cache.using(tags=["doc:1"]):
+        ask(client, SAME[1])
+        settled(cache)
+        ask(client, SAME[1])
+        assert (cache.last.kind, cache.last.tier) == ("hit", "")
+    assert upstream.calls == 2
+
+
+# Tier 3: direct hits
+
+
+def test_nothing_is_served_by_likeness_before_there_is_evidence(make, upstream, one_answer):
+    cache, client = make()
+    for text in SAME:
+        ask(client, text)
+        settled(cache)
+        assert cache.last.kind == "miss"
+    assert upstream.calls == len(SAME)
+
+
+def test_with_evidence_what_the_nearest_agree_on_is_served(make, index, upstream, one_answer):
+    trusted(index)
+    cache, client = make()
+    for text in SAME[:5]:
+        ask(client, text)
+        settled(cache)
+    before = upstream.calls
+    ask(client, SAME[5])
+    last = cache.last
+    assert (last.kind, last.tier, last.lane) == ("hit", "direct", AGREEMENT)
+    assert (last.matched in SAME, upstream.calls) == (True, before)
+    assert 0.5 < last.similarity < 1
+    assert 0 < last.bound <= 0.01
+    assert cache.stats().reworded >= 1
+
+
+def test_an_audited_hit_is_asked_live_and_counted(make, index, upstream, one_answer):
+    trusted(index)
+    cache, client = make(audits=1.0)
+    for text in SAME:
+        ask(client, text)
+        settled(cache)
+    assert upstream.calls == len(SAME)
+    assert (cache.last.kind, cache.last.withheld, cache.last.lane) == ("miss", "audit", AGREEMENT)
+    counts = index.ledger.read()
+    assert sum(n for name, n in counts.items() if name.endswith("right")) > 200 * CELLS
+
+
+def test_one_confirmed_wrong_hit_bars_the_wording_that_led_to_it(make, index, upstream):
+    trusted(index)
+    judge = Constant(True)
+    cache, client = make(audits=1.0, judge=judge)
+    for text in SAME[:5]:
+        ask(client, text)
+        settled(cache)
+    judge.opinion = False
+    ask(client, SAME[5])
+    matched = cache.last.matched
+    settled(cache)
+    barred = [it.text for it in index.scan() if it.barred]
+    assert barred == [matched]
+    assert sum(n for name, n in index.ledger.read().items() if name.endswith("wrong")) == 1
+
+
+def test_a_wrong_hit_counts_only_if_the_judge_says_so_twice(make, index):
+    class Unsure:
+        def __init__(self):
+            self.times = 0
+
+        def same(self, old, new):
+            self.times += 1
+            return None if self.times % 2 == 0 else False
+
+    cache, client = make(judge=Unsure())
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    settled(cache)
+    assert index.ledger.read() == {}
+
+
+def test_in_shadow_nothing_is_served_and_all_is_told(make, index, upstream, one_answer, tmp_path):
+    trusted(index)
+    cache, client = make(shadow=True, log=tmp_path / "log.jsonl")
+    for text in SAME:
+        ask(client, text)
+        settled(cache)
+    assert upstream.calls == len(SAME)
+    assert (cache.last.kind, cache.last.withheld, cache.last.matched != "") == (
+        "miss",
+        "shadow",
+        True,
+    )
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert {"lane", "score", "right", "old", "new"} <= lines[-1].keys()
+    assert (lines[-1]["new"], lines[-1]["right"]) == (SAME[-1], True)
+
+
+def test_another_tenant_and_another_model_are_never_served(make, index, one_answer):
+    trusted(index)
+    cache, client = make()
+    for text in SAME[:5]:
+        ask(client, text)
+        settled(cache)
+    with cache.using(tenant="other"):
+        ask(client, SAME[5])
+        assert cache.last.kind == "miss"
+    ask(client, SAME[5], max_tokens=5)
+    assert cache.last.kind == "miss"
+
+
+def test_a_lookup_that_takes_too_long_is_a_miss(make, upstream, caplog):
+    import threading
+
+    gate, begun = threading.Event(), []
+
+    class Slow:
+        name, dimension = "slow", 384
+
+        def embed(self, texts):
+            import numpy
+
+            if begun:
+                gate.wait(20)
+            return numpy.eye(len(texts), 384, dtype="float32")
+
+    cache, client = make(embedder=Slow(), timeout=0.01)
+    ask(client, SAME[0])
+    begun.append(True)
+    ask(client, OTHER)
+    gate.set()
+    assert (cache.last.kind, upstream.calls) == ("miss", 2)
+    assert "TimeoutError" in caplog.text
+
+
+def test_an_index_that_fails_costs_nothing_but_the_hit(make, index, upstream, caplog):
+    cache, client = make()
+    ask(client, SAME[0])
+    index.close()
+    ask(client, SAME[1])
+    ask(client, SAME[1])
+    assert (cache.last.kind, upstream.calls) == ("hit", 2)
+    assert "so it was a miss" in caplog.text
+
+
+def test_tasks_are_served_as_threads_are(index, upstream, one_answer):
+    trusted(index)
+    settings = Semantic(calibration=None, audits=0.0, index=index, timeout=30.0)
+
+    async def main():
+        cache = Cache("memory://", semantic=settings, strict=True)
+        async with AsyncOpenAI(base_url=f"{upstream.url}/v1", api_key="k") as made:
+            client = cache.wrap(made)
+            for text in SAME:
+                await client.chat.completions.create(
+                    model="gpt-4o", temperature=0, messages=[{"role": "user", "content": text}]
+                )
+                settled(cache)
+        last = cache.last
+        await cache.aclose()
+        return last
+
+    last = asyncio.run(main())
+    assert (last.kind, last.lane) == ("hit", AGREEMENT)
+
+
+def test_wordings_are_found_again_by_another_process(make, url, upstream, one_answer, opened):
+    settings = {"index": None, "direct": False, "judge": Constant(True)}
+    cache, client = make(url, **settings)
+    ask(client, SAME[0])
+    settled(cache)
+    cache.close()
+    other, client = make(url, **settings)
+    ask(client, SAME[1])
+    settled(other)
+    ask(client, SAME[1])
+    assert (other.last.tier, upstream.calls) == ("verified", 2)
+
+
+# What stands around a question, and what it is about
+
+
+DOCUMENT = "The contract begins in March and ends in May. " * 20
+
+
+def test_a_question_about_a_long_text_may_be_reworded_but_not_the_text(make):
+    judge = Constant(True)
+    cache, client = make(judge=judge, direct=False)
+    ask(client, f"{DOCUMENT}\n\nWhen does the contract begin?")
+    ask(client, f"{DOCUMENT}\n\nWhen is the beginning of the contract?")
+    settled(cache)
+    assert len(judge.asked) == 1
+    ask(client, f"{DOCUMENT.upper()}\n\nWhen is the contract's beginning?")
+    settled(cache)
+    assert len(judge.asked) == 1
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_error": 0},
+        {"max_error": 1.0},
+        {"max_error": "1%"},
+        {"audits": -0.1},
+        {"timeout": 0},
+        {"calibration": "mine"},
+        {"verified": False},
+    ],
+)
+def test_a_wrong_setting_is_an_error_that_names_it(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        Semantic(**settings)
+
+
+def test_secrets_and_an_index_in_the_clear_exclude_each_other():
+    with pytest.raises(ConfigError, match="in the clear"):
+        Cache("sqlite:////tmp/none.db", semantic=True, secrets=b"s" * 32)
+    Cache("memory://", semantic=Semantic(index="memory://"), secrets=b"s" * 32).close()
