@@ -396,5 +396,5 @@ def test_a_wrong_setting_is_an_error_that_names_it(settings):
 
 def test_secrets_and_an_index_in_the_clear_exclude_each_other():
     with pytest.raises(ConfigError, match="in the clear"):
-        Cache("sqlite:////tmp/none.db", semantic=True, secrets=b"s" * 32)
+        Cache("sqlite:////nowhere/none.db", semantic=True, secrets=b"s" * 32)
     Cache("memory://", semantic=Semantic(index="memory://"), secrets=b"s" * 32).close()
