@@ -164,6 +164,30 @@ def test_without_a_judge_equal_refusals_make_no_alias(make, upstream):
     assert (cache.last.kind, cache.last.tier) == ("hit", "")
 
 
+def test_an_answer_that_was_asked_anew_meanwhile_stays(make, upstream):
+    import threading
+
+    waiting, judged = threading.Event(), threading.Event()
+
+    class Slow:
+        def same(self, old, new):
+            waiting.set()
+            judged.wait(20)
+            return True
+
+    cache, client = make(judge=Slow(), direct=False)
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    waiting.wait(20)
+    cache.session.engine.clock = lambda: 10**10
+    upstream.script = lambda _: Reply(text="A newer answer.")
+    with cache.using(refresh=True):
+        ask(client, SAME[1])
+    judged.set()
+    settled(cache)
+    assert ask(client, SAME[1]) == "A newer answer."
+
+
 def test_an_alias_is_dead_when_its_answer_is_forgotten(make, upstream):
     cache, client = make(judge=Constant(True), direct=False)
     ask(client, SAME[0])
@@ -392,6 +416,11 @@ def test_a_question_about_a_long_text_may_be_reworded_but_not_the_text(make):
 def test_a_wrong_setting_is_an_error_that_names_it(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         Semantic(**settings)
+
+
+def test_an_index_that_is_none_is_an_error_at_once():
+    with pytest.raises(ConfigError, match="http://host' is not the URL of an index"):
+        Cache("memory://", semantic=Semantic(index="http://host"))
 
 
 def test_secrets_and_an_index_in_the_clear_exclude_each_other():

@@ -6,6 +6,7 @@ Every step fails closed: what goes wrong here is a miss, and is told once a minu
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -206,12 +207,12 @@ class Rewording:
         wording = Wording(plan.key, scope, plan.key, question, entry.expires)
         vector = None if near is None else near.vector
         work = lambda: search.add(wording, vector)  # noqa: E731 (one line, used once)
+        await self._within(colour, work, "keep a question")
         try:
-            await colour.within(OPENING, work, self._lookups)
             if near is not None and near.candidates and self._room.acquire(blocking=False):
                 self._judging.begin(lambda: self._compare(plan, question, near, entry))
         except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
-            self._tell("keep a question", error)
+            self._tell("have two answers compared", error)
 
     def _compare(self, plan: Plan, question: str, near: Near, entry: Entry) -> None:
         """Judge an answer beside those of the nearest wordings, until one is the same."""
@@ -262,6 +263,9 @@ class Rewording:
         assert search is not None
         if run(self._engine.find(other.answer, plan.options)) is None:
             return  # it may not be served for this request: another tag, or too old
+        now = run(self._engine.shelf.look((plan.key,), (), plan.options.tenant)).entries[0]
+        if now is None or now.created != entry.created:
+            return  # somebody asked anew meanwhile, or forgot it
         wanted = wordings.asked(plan, self._engine.models)
         pointer = entries.pointer(other.answer, entry)
         kept = {plan.key: pointer}
@@ -318,5 +322,10 @@ class _Log:
             )
             for it in offers
         ]
-        with self._lock, Path(self._path).open("a", encoding="utf-8") as file:
+        with self._lock, open(self._path, "a", encoding="utf-8", opener=_private) as file:
             file.writelines(f"{line}\n" for line in lines)
+
+
+def _private(path: str, flags: int) -> int:
+    # It holds questions.
+    return os.open(path, flags, 0o600)

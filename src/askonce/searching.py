@@ -6,6 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from askonce import indexes
 from askonce.errors import ConfigError
 from askonce.semantic import calibration
 from askonce.semantic.contract import Embedder, Index, Ledger
@@ -32,6 +33,8 @@ def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | N
             f"looking for near questions needs {', '.join(missing)}: pip install "
             "askonce[semantic], or use Semantic(direct=False, verified=False), which needs nothing"
         )
+    if isinstance(semantic.index, str):
+        indexes.check(semantic.index)
     index = place if semantic.index is None else semantic.index
     if sealed and index != "memory://":
         raise ConfigError(
@@ -78,12 +81,10 @@ def verify() -> Verify | None:
 
 def _index(place: str | Index | None, embedder: Embedder) -> tuple[Index, Ledger]:
     """Open the index of a store, or another one, and the counts that are kept in it."""
-    from askonce.indexes import open_index
-
     named: Any = {"embedder": embedder.name, "dimension": embedder.dimension}
     if not isinstance(place, str | None):
-        ledger = getattr(place, "ledger", None) or open_index("memory://", **named).ledger
+        ledger = getattr(place, "ledger", None) or indexes.open_index("memory://", **named).ledger
         return place, ledger
     # The default file is named in one place only.
-    index = open_index(place or f"sqlite:///{file_of(place)}", **named)
+    index = indexes.open_index(place or f"sqlite:///{file_of(place)}", **named)
     return index, index.ledger

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
             """Counts kept in the same place."""
 
 
+SCHEMES = (*REDIS, "sqlite", "memory", "postgresql", "postgres")
 SHAPES = (
     "memory://, sqlite:///answers.db (wordings lie beside it), redis://host:6379 or "
     "postgresql://user@host/database"
@@ -57,7 +58,18 @@ def open_index(url: str, *, embedder: str, dimension: int) -> Place:
         raise ConfigError(
             f'an index at {scheme}:// needs {missing.name}: pip install "askonce[{extra}]"'
         ) from missing
-    raise ConfigError(f"{_plain(url)!r} is not the URL of an index: use {SHAPES}")
+    raise _no_index(url)
+
+
+def check(url: str) -> None:
+    """Raise ConfigError for what is clearly not the URL of an index. Imports and opens nothing."""
+    scheme, mark, _ = url.partition("://")
+    if not mark or scheme not in SCHEMES:
+        raise _no_index(url)
+
+
+def _no_index(url: str) -> ConfigError:
+    return ConfigError(f"{_plain(url)!r} is not the URL of an index: use {SHAPES}")
 
 
 def _plain(url: str) -> str:
