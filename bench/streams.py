@@ -31,7 +31,7 @@ from askonce.commands.labelled import Question
 from askonce.commands.rates import Rates
 from askonce.commands.strategies import Judge, Layered, Static, Strategy, replay
 from askonce.guards.vetoes import veto
-from askonce.semantic import bounds, calibration, lanes, search
+from askonce.semantic import bounds, calibration, lanes
 
 SETS = ("banking77", "clinc150", "bitext", "quora")
 MAX_ERRORS = (0.01, 0.02, 0.05)
@@ -151,7 +151,6 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=15000, help="questions of a stream")
     arguments = parser.parse_args()
     guards = simulated.remembered(veto)
-    search.veto = guards  # asked about the same pairs by a dozen strategies
     verify = simulated.verifier()
     if verify is not None:
         verify = simulated.once(verify)
