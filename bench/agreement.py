@@ -26,7 +26,7 @@ from askonce.commands import simulated
 from askonce.commands.labelled import Question
 from askonce.commands.strategies import Judge, Layered, replay
 from askonce.guards.vetoes import veto
-from askonce.semantic import agreement, evidence, lanes, search
+from askonce.semantic import agreement, evidence, lanes
 from askonce.semantic.agreement import Agreement
 from askonce.semantic.contract import Neighbour
 from streams import Vectors, questions
@@ -87,7 +87,6 @@ def main() -> None:
     parser.add_argument("--counts", type=Path)
     arguments = parser.parse_args()
     guards = simulated.remembered(veto)
-    search.veto = guards
     seen: dict[str, list[tuple[Agreement, bool]]] = {}
     for name in SETS:
         known = questions(arguments.folder, name, tuning=True)
