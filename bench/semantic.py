@@ -72,7 +72,7 @@ def main() -> None:
         _embedding(embedder, said.calls)
         for count in said.counts:
             _ours(Path(name) / f"{count}.db", count, vectors, said.calls)
-        _gptcache(Path(name), min(said.counts), vectors, embedder, said.calls)
+        _gptcache(Path(name), min(*said.counts, len(vectors)), vectors, embedder, said.calls)
 
 
 def _vectors(embedder: Local, count: int) -> Any:
