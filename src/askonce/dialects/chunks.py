@@ -109,14 +109,18 @@ def first_flaw(answer: Json, choice_flaw: Callable[[Json], Reason | None]) -> Re
     if answer.get("error"):
         return flaws.ERROR
     choices = answer.get("choices")
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+    if not isinstance(choices, list):
         return flaws.MALFORMED
     if not choices:
         return flaws.EMPTY
-    # OpenRouter puts the error of one choice beside its message.
-    if any(choice.get("error") for choice in choices):
-        return flaws.ERROR
-    return next((flaw for choice in choices if (flaw := choice_flaw(choice))), None)
+    for choice in choices:
+        if not isinstance(choice, dict):
+            return flaws.MALFORMED
+        # OpenRouter puts the error of one choice beside its message.
+        flaw = flaws.ERROR if choice.get("error") else choice_flaw(choice)
+        if flaw is not None:
+            return flaw
+    return None
 
 
 # A stream, put together

@@ -49,13 +49,14 @@ def too_deep(value: Any) -> bool:
     """Say whether a JSON value is nested deeper than an answer that can be told again."""
     level = [value]
     for _ in range(DEEPEST):
-        inner: list[Any] = []
-        for outer in level:
-            members = outer.values() if type(outer) is dict else outer
-            inner += [item for item in members if type(item) in _CONTAINERS]
-        if not inner:
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if type(outer) is dict else outer)
+            if type(item) in _CONTAINERS
+        ]
+        if not level:
             return False
-        level = inner
     return True
 
 

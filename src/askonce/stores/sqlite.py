@@ -6,7 +6,6 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 
 from askonce import units
@@ -128,12 +127,12 @@ class SQLite:
 
     def _put(self, database: sqlite3.Connection, entries: Mapping[bytes, Entry]) -> None:
         rows = [(entry.end, key, encode(key, entry)) for key, entry in entries.items()]
-        size = sum([len(row[2]) for row in rows])
+        size = sum([len(value) for _, _, value in rows])
         if size > self._limit:
             self._forget(database, list(entries))
             return
         if 1 <= len(rows) <= FEW and not self._uses:
-            database.execute(_KEEP + _AND_KEEP * (len(rows) - 1), tuple(chain(*rows)))
+            database.execute(_KEEP + _AND_KEEP * (len(rows) - 1), sum(rows, ()))
         else:
             database.execute("BEGIN IMMEDIATE")
             database.executemany(_KEEP, rows)

@@ -124,11 +124,10 @@ class Tiered:
             elif self._strict or any(entry.tags for entry in entries.values()):
                 raise _resting()
         finally:
-            if self._alone:
-                self._near.keep(entries, drops)
-            else:
+            kept = entries if self._alone else _untagged(entries)
+            if len(kept) < len(entries):
                 self._near.bury(entries)
-                self._near.keep(_untagged(entries), drops)
+            self._near.keep(kept, drops)
 
     async def forget(self, keys: Sequence[bytes]) -> int:
         """Drop entries and say how many there were."""
