@@ -82,9 +82,9 @@ class Tiered:
             return await self._near.get(keys, tags)
         # What is asked for together with tags carries them, so near does not have it.
         held = [None] * len(keys) if tags else self._near.held(keys)
-        missing = [key for key, entry in zip(keys, held, strict=True) if entry is None]
-        if not (missing or tags):
+        if not tags and None not in held:
             return Found(tuple(held), NOTHING)
+        missing = [key for key, entry in zip(keys, held, strict=True) if entry is None]
         try:
             found = await self._look(missing, tags, drops)
         except StoreError:
