@@ -263,31 +263,71 @@ def test_a_follower_on_another_machine_does_not_see_the_labels_of_its_leader(
     assert upstream.calls == 1
 
 
-def test_who_knows_of_an_invalidation_does_not_follow_a_stream_that_began_before(
-    upstream, url, client_of
-):
-    leader = client_of(url)
-    with (
-        Cache(url) as cache,
-        cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")) as follower,
-        upstream.held(after_frames=2) as hold,
-        ThreadPoolExecutor(1) as pool,
-    ):
+@pytest.fixture
+def machines(upstream, url):
+    """Two machines' caches, each with a client."""
+    with Cache(url) as one, Cache(url) as other:
+        yield [
+            (cache, cache.wrap(OpenAI(base_url=f"{upstream.url}/v1", api_key="k", max_retries=0)))
+            for cache in (one, other)
+        ]
 
-        def ask():
-            with cache.using(tags=["doc:1"]):
-                return list(follower.chat.completions.create(stream=True, **QUESTION))
 
-        leading = leader.chat.completions.create(stream=True, **QUESTION)
-        next(leading)
-        cache.invalidate(tag="doc:1")
-        later = pool.submit(ask)
-        turns = iter(range(500))
-        while upstream.calls < 2 and next(turns, None) is not None:
-            threading.Event().wait(0.01)
+def streamed(cache, client, tags):
+    with cache.using(tags=tags):
+        return client.chat.completions.create(stream=True, **QUESTION)
+
+
+def ids_of(*asked):
+    return {chunk.id for chunk in streamed(*asked)}
+
+
+@pytest.mark.parametrize(
+    ("led", "followed"),
+    [(["doc:1"], ["doc:1"]), (["doc:1", "doc:2"], ["doc:2"]), (["doc:1"], [])],
+    ids=["same", "fewer", "none"],
+)
+def test_a_stream_with_tags_is_followed_by_another_machine(upstream, machines, led, followed):
+    leader, follower = machines
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(1) as pool:
+        leading = streamed(*leader, led)
+        first = next(leading)
+        following = pool.submit(streamed, *follower, followed).result()
+        assert pool.submit(next, following).result().id == first.id
         hold.release()
-        led = {chunk.id for chunk in leading}
-        assert {chunk.id for chunk in later.result()} != led
+        assert {chunk.id for chunk in [*leading, *following]} == {first.id}
+    assert upstream.calls == 1
+
+
+def test_who_knows_of_an_invalidation_does_not_follow_a_stream_that_began_before(
+    upstream, machines
+):
+    leader, follower = machines
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(3) as pool:
+        leading = streamed(*leader, ["doc:1"])
+        first = next(leading)
+        follower[0].invalidate(tag="doc:1")
+        later = [pool.submit(ids_of, *follower, ["doc:1"]) for _ in range(3)]
+        upstream.wait_for_calls(2)
+        hold.release()
+        assert {chunk.id for chunk in leading} == {first.id}
+        (made,) = {frozenset(ids.result()) for ids in later}
+    assert made != {first.id}
+    assert upstream.calls == 2
+    # Whichever was kept last.
+    assert ids_of(*leader, ["doc:1"]) != {first.id}
+
+
+def test_a_stream_without_a_tag_is_not_followed_by_who_asks_for_it(upstream, machines):
+    leader, follower = machines
+    with upstream.held(after_frames=2) as hold, ThreadPoolExecutor(1) as pool:
+        leading = streamed(*leader, [])
+        first = next(leading)
+        later = pool.submit(ids_of, *follower, ["doc:1"])
+        upstream.wait_for_calls(2)
+        hold.release()
+        assert {chunk.id for chunk in leading} == {first.id}
+        assert later.result() != {first.id}
     assert upstream.calls == 2
 
 

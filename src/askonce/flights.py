@@ -93,9 +93,7 @@ class Flight:
         return (
             self.state is State.FLYING
             and not self.alone
-            and versions.items() <= self.versions.items()
-            # Who does not know a version cannot know that it is still the leader's.
-            and b"" not in versions.values()
+            and is_alive_for(versions, self.versions)
             and not (self.is_dead is not None and self.is_dead())
         )
 
@@ -104,6 +102,12 @@ class Flight:
         self.head = head
         self.tape = tape
         self.bell.ring()
+
+
+def is_alive_for(versions: Versions, made_under: Versions) -> bool:
+    """Say whether an answer made under some versions will be alive for a caller who saw these."""
+    # Who does not know a version cannot know that it is still the leader's.
+    return versions.items() <= made_under.items() and b"" not in versions.values()
 
 
 class Flights:
@@ -167,7 +171,7 @@ class Flights:
         flight.begin_stream(tape, head)
         # What a chain uses is known here only; others could follow it past an invalidation.
         if flight.leased and flight.chain is None and isinstance(self.leases, Telling):
-            self.leases.tell(flight.name, tape, head, flight.cover)
+            self.leases.tell(flight.name, tape, head, flight.cover, flight.versions)
 
     async def lease(self, flight: Flight) -> bool:
         """Take the flight's lease among processes, if it is free or none is needed."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from askonce.chains import Chain
 from askonce.colours import Colour
 from askonce.errors import UpstreamLost
-from askonce.flights import Flight, Flights, State
+from askonce.flights import Flight, Flights, State, is_alive_for
 from askonce.model import NOTHING, Outcome, Reason, Response, Versions
 from askonce.plans import Plan
 from askonce.stores.contract import News, Telling
@@ -102,8 +102,7 @@ class Turn:
         state = State.FREED
         try:
             news = await self._lease(flight)
-            # The stream does not say which versions of tags it was made under.
-            if news is News.TOLD and not self._plan.options.tags:
+            if news is News.TOLD:
                 state = State.FLYING
                 return await self._follow_elsewhere(flight)
             # Look again: the answer may have been stored between the first look and the lead.
@@ -155,16 +154,28 @@ class Turn:
         """Read the stream that another process leads; others of this process read along."""
         flights = self._flights
         assert isinstance(flights.leases, Telling)
-        feed, state = None, State.FREED
+        state = State.FREED
         try:
+            # What this caller knows of its tags may be older than the stream.
+            hit = await self._look_again(waited=True) if self._plan.options.tags else None
+            if hit is not None:
+                state = State.LANDED
+                return hit
             feed = await flights.leases.follow(flight.name, flight.cover)
+            if feed is None:
+                return None
+            state = State.FLYING
+            if not is_alive_for(self._versions, feed.versions):
+                # It is of other tags, or began before an invalidation: lead beside it.
+                flight.versions = self._versions
+                return self._leave(flight)
+            flight.versions = feed.versions
         except UpstreamLost:
             state = State.FAILED
+            return self._stand_in()
         finally:
-            if feed is None:
+            if state is not State.FLYING:
                 flights.end(flight, state)
-        if feed is None:
-            return self._stand_in() if state is State.FAILED else None
 
         async def landed(_: bytes) -> None:
             flights.end(flight, State.LANDED)

@@ -16,7 +16,7 @@ import msgspec
 
 from askonce.blocking import run
 from askonce.errors import StoreError, UpstreamLost
-from askonce.model import Headers, Response
+from askonce.model import NOTHING, Headers, Response, Versions
 from askonce.redis.link import Link
 from askonce.tape import Tape
 
@@ -38,17 +38,25 @@ LARGEST = 16 * 2**20
 class _Head(msgspec.Struct):
     status: int
     headers: Headers
+    versions: dict[str, bytes] = {}
 
 
 class Frames:
     """What of a tape is to be told: all of it, from the moment on that somebody waits."""
 
-    def __init__(self, tape: Tape, head: Response, token: bytes, cover: Cover | None) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        head: Response,
+        token: bytes,
+        cover: Cover | None,
+        versions: Versions = NOTHING,
+    ) -> None:
         self.lock = threading.RLock()
         self.wanted = False
         self.over = False
         self._tape = tape
-        self._head = head
+        self._head = _Head(head.status, head.headers, dict(versions))
         self._token = token
         self._cover = cover
         self._told = 0
@@ -62,7 +70,7 @@ class Frames:
         fields: list[tuple[bytes, bytes]] = []
         first = self._told
         if not self._told:
-            fields.append((HEAD, msgspec.json.encode(_Head(self._head.status, self._head.headers))))
+            fields.append((HEAD, msgspec.json.encode(self._head)))
         # First whether it is over, then what there is: pieces come before the end.
         ended, error = tape.ended, tape.error
         pieces = tape.pieces[max(0, self._told - 1) :]
@@ -89,6 +97,7 @@ class StreamFeed:
     """A stream that another process leads."""
 
     head: Response
+    versions: Versions
 
     def __init__(self, link: Link, name: bytes, token: bytes, cover: Cover | None) -> None:
         self._link = link
@@ -111,6 +120,7 @@ class StreamFeed:
         except (ValueError, msgspec.MsgspecError) as error:
             raise UpstreamLost("the head of a shared stream is of another release") from error
         feed.head = Response(head.status, head.headers, b"", streamed=True)
+        feed.versions = head.versions
         return feed
 
     def blocking(self) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from askonce.blocking import run
 from askonce.colours import Bell, Colour
 from askonce.errors import StoreError
-from askonce.model import Response
+from askonce.model import NOTHING, Response, Versions
 from askonce.redis.feeds import ENDED, LOST, Frames, StreamFeed, place
 from askonce.redis.held import Command
 from askonce.redis.link import Link, called
@@ -147,13 +147,20 @@ class RedisLeases:
                     del self._waiting[key]
                     self._beside.pop(key, None)
 
-    def tell(self, key: bytes, tape: Tape, head: Response, cover: Cover | None = None) -> None:
+    def tell(
+        self,
+        key: bytes,
+        tape: Tape,
+        head: Response,
+        cover: Cover | None = None,
+        versions: Versions = NOTHING,
+    ) -> None:
         """Tell a stream that this process leads, if anybody waits for it."""
         with self._lock:
             token = self._tokens.get(key)
             if token is None:
                 return
-            frames = Frames(tape, head, token, cover)
+            frames = Frames(tape, head, token, cover, versions)
             self._told[key] = frames
         tape.listener = lambda: self._tell_more(key, token, frames)
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkabl
 from msgspec import Struct
 
 from askonce.colours import Colour
-from askonce.model import Entry, Response, Versions
+from askonce.model import NOTHING, Entry, Response, Versions
 from askonce.tape import Tape
 
 if TYPE_CHECKING:
@@ -145,6 +145,8 @@ class Feed(Protocol):
 
     head: Response
     """Its status and headers; the body is empty."""
+    versions: Versions
+    """Of its tags, as its leader saw them before the call."""
 
     def blocking(self) -> Iterator[bytes]:
         """Go through the pieces, from the first one on. Raises UpstreamLost when they break off."""
@@ -168,8 +170,18 @@ class Located(Protocol):
 class Telling(Protocol):
     """Leases whose holders can tell a stream to all who wait."""
 
-    def tell(self, key: bytes, tape: Tape, head: Response, cover: Cover | None = None) -> None:
-        """Tell a stream that this process leads, if anybody waits for it; under a cover, sealed."""
+    def tell(
+        self,
+        key: bytes,
+        tape: Tape,
+        head: Response,
+        cover: Cover | None = None,
+        versions: Versions = NOTHING,
+    ) -> None:
+        """Tell a stream that this process leads, if anybody waits for it; under a cover, sealed.
+
+        `versions` are those of its tags, seen before its call was made.
+        """
         ...
 
     async def follow(self, key: bytes, cover: Cover | None = None) -> Feed | None:
