@@ -74,6 +74,25 @@ def test_a_hit_is_read_without_a_script_and_never_against_the_versions_of_its_ta
         run(store.close())
 
 
+def test_an_entry_with_tags_that_are_not_asked_for_is_one_round_trip_from_its_second_hit_on(engine):
+    with Server(engine("valkey9")) as server:
+        store, key = Redis(f"{server.url}?timeout=5&connect_timeout=5"), bytes(20)
+        kept = Entry(b"kept", 1.0, tags=run(store.get((), ["one"])).versions)
+        run(store.put({key: kept}))
+
+        def gets():
+            count = server.facts("INFO", "commandstats").get("cmdstat_get", "calls=0,")
+            return int(count.partition("=")[2].partition(",")[0])
+
+        assert run(store.get((key,))).entries == (kept,)
+        before = gets()
+        assert run(store.get((key,))).entries == (kept,)
+        assert gets() == before + 1
+        run(store.invalidate("one"))
+        assert run(store.get((key,))).entries == (None,)
+        run(store.close())
+
+
 # Threads
 
 

@@ -29,6 +29,9 @@ from askonce.stores import forks
 from askonce.stores.breaker import Breaker
 from askonce.stores.contract import Found
 
+MOST_KNOWN = 10_000
+"""Keys remembered whose entries carried a tag that was not asked for."""
+
 KEPT_AFTER = 3600.0
 """Seconds for which the server keeps an entry that has expired: it may still be served stale."""
 
@@ -76,6 +79,8 @@ class Redis:
         self.breaker = Breaker(steady)
         """What the store above us asks before it asks us; leases ask it too."""
         self.leases = RedisLeases(self._link, self._names, self._news, self.breaker)
+        self._tagged: set[bytes] = set()
+        """Keys of which the script is asked at once, as their entries carried unnamed tags."""
         self._listing: list[bytes] | None = None
         self._listed_to: bytes | None = None
         forks.watch(self)
@@ -91,7 +96,7 @@ class Redis:
             return await self._get_from_buckets(keys, tags)
         if not (keys or tags):
             return Found(())
-        if len(keys) == 1:
+        if len(keys) == 1 and keys[0] not in self._tagged:
             found = await self._get_one(keys[0], tags)
             if found is not None:
                 return found
@@ -118,6 +123,9 @@ class Redis:
             return None
         for tag, version in entry.tags.items() if entry is not None else ():
             if tag not in versions:
+                if len(self._tagged) >= MOST_KNOWN:
+                    self._tagged.clear()
+                self._tagged.add(key)
                 return None
             is_alive = is_alive and versions[tag] == version
         return Found((entry if is_alive else None,), versions)
