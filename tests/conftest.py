@@ -8,15 +8,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cache as remembered
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from askonce import Cache
-from askonce.testing import FakeUpstream
+from askonce.testing import FakeUpstream, postgres
 from askonce.testing.binaries import ENGINES, Binary, find
 from askonce.testing.certificates import Certificates, make_certificates
 from askonce.testing.clusters import Cluster
+from askonce.testing.postgres import Postgres
 from askonce.testing.sentinels import Sentinels
 from askonce.testing.servers import Server
 
@@ -126,3 +128,17 @@ def redis_cluster(engine) -> Iterator[Cluster]:
 def redis_sentinel(engine) -> Iterator[Sentinels]:
     with Sentinels(engine("redis8")) as watched:
         yield watched
+
+
+@pytest.fixture(scope="session")
+def postgres_programs() -> Path:
+    programs = postgres.find()
+    if programs is None:
+        pytest.skip(f"no PostgreSQL here: {postgres.INSTALL}")
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgres_programs) -> Iterator[Postgres]:
+    with Postgres(postgres_programs) as server:
+        yield server

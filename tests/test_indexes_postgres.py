@@ -7,23 +7,14 @@ import uuid
 import pytest
 
 from askonce.indexes.pgvector import PgVector
-from askonce.testing import IndexContract, LedgerContract, postgres
+from askonce.testing import IndexContract, LedgerContract
 from askonce.testing.ports import HOST, free_port
 
 
-@pytest.fixture(scope="module")
-def server():
-    programs = postgres.find()
-    if programs is None:
-        pytest.skip(f"no PostgreSQL here: {postgres.INSTALL}")
-    with postgres.Postgres(programs) as running:
-        yield running
-
-
 @pytest.fixture
-def url(server):
+def url(postgresql):
     """The URL of an empty place: a namespace of its own."""
-    return f"{server.url}?namespace=n{uuid.uuid4().hex[:20]}&timeout=5"
+    return f"{postgresql.url}?namespace=n{uuid.uuid4().hex[:20]}&timeout=5"
 
 
 class TestPgVector(IndexContract):

@@ -28,7 +28,7 @@ LAYERS = [
         "tape",
         "entries",
     },
-    {"stores", "redis", "embedders", "indexes"},
+    {"stores", "redis", "postgres", "embedders", "indexes"},
     {
         "streams",
         "journal",

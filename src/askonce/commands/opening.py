@@ -15,7 +15,7 @@ from askonce.blocking import run
 from askonce.commands.terminal import Progress
 from askonce.errors import ConfigError
 from askonce.model import Entry
-from askonce.stores import REDIS, open_store
+from askonce.stores import POSTGRES, REDIS, open_store
 from askonce.stores.contract import Store
 from askonce.stores.sqlite import SQLite
 
@@ -85,10 +85,15 @@ def place(url: str | None) -> Place:
 
         path = platformdirs.user_cache_path("askonce") / "answers.db"
         return FilePlace(f"sqlite:///{path}", "default", str(path), path)
-    if url.partition("://")[0] in REDIS:
+    scheme = url.partition("://")[0]
+    if scheme in REDIS:
         from askonce.redis import address
 
         return Place(url, said_by, address.read(url).shown)
+    if scheme in POSTGRES:
+        from askonce.postgres import address as of_postgres
+
+        return Place(url, said_by, of_postgres.read(url).shown)
     if url.startswith("memory:"):
         raise ConfigError(
             "memory:// lives and ends with its program, so no command can see it; "
@@ -120,6 +125,12 @@ def opened(found: Place, *, begin: bool = False) -> Iterator[Store]:
 def _store(found: Place, *, heal: bool) -> Store:
     if isinstance(found, FilePlace):
         return SQLite(found.path, limit=UNBOUNDED, busy=BUSY, heal=heal)
+    if found.url.partition("://")[0] in POSTGRES:
+        from askonce.postgres import address as of_postgres
+        from askonce.postgres.store import PostgreSQL
+
+        place_ = of_postgres.read(found.url)
+        return PostgreSQL(replace(place_, timeout=max(BUSY, place_.timeout)))
     from askonce.redis import address
     from askonce.redis.store import Redis
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from askonce.errors import ConfigError
-from askonce.stores import REDIS
+from askonce.stores import POSTGRES, REDIS
 
 if TYPE_CHECKING:
     from askonce.semantic.contract import Index, Ledger
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
             """Counts kept in the same place."""
 
 
-SCHEMES = (*REDIS, "sqlite", "memory", "postgresql", "postgres")
+SCHEMES = (*REDIS, *POSTGRES, "sqlite", "memory")
 SHAPES = (
     "memory://, sqlite:///answers.db (wordings lie beside it), redis://host:6379 or "
     "postgresql://user@host/database"
@@ -39,7 +39,7 @@ def open_index(url: str, *, embedder: str, dimension: int) -> Place:
             from askonce.indexes.redis_either import RedisIndex
 
             return RedisIndex(url, embedder=embedder, dimension=dimension)
-        if mark and scheme in ("postgresql", "postgres"):
+        if mark and scheme in POSTGRES:
             from askonce.indexes.pgvector import PgVector
 
             return PgVector(url, embedder=embedder, dimension=dimension)
@@ -53,7 +53,7 @@ def open_index(url: str, *, embedder: str, dimension: int) -> Place:
 
             return Memory(dimension)
     except ImportError as missing:
-        extra = {"postgresql": "postgres", "postgres": "postgres"}.get(scheme, "redis")
+        extra = "postgres" if scheme in POSTGRES else "redis"
         extra = "semantic" if scheme in ("memory", "sqlite") else f"semantic,{extra}"
         raise ConfigError(
             f'an index at {scheme}:// needs {missing.name}: pip install "askonce[{extra}]"'

@@ -13,12 +13,13 @@ from typing import Any
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from askonce.errors import StoreError
-from askonce.indexes import postgres, vectors
+from askonce.indexes import vectors
 from askonce.indexes.choosing import Read, search
-from askonce.indexes.postgres import Address, Sessions
+from askonce.postgres import address as addresses
+from askonce.postgres.address import Address
+from askonce.postgres.sessions import Sessions
+from askonce.postgres.tables import Tables
 from askonce.semantic.contract import Neighbour, Wording
-from askonce.stores.breaker import Refused
 
 SETTINGS = {
     "hnsw.iterative_scan": "strict_order",
@@ -36,10 +37,9 @@ AT_ONCE = 100
 SWEPT = 64
 """Expired rows that an add drops at most, beyond as many as it adds."""
 
-_COLUMNS = "key, scope, answer, text, expires, barred, halfvec_send(vector)"
+_NEEDS = "pgvector 0.8 or newer, and a user who may create tables and the extension `vector`"
 
-# Two that make them at once would both fail.
-_LOCK = "SELECT pg_advisory_xact_lock(hashtext('askonce'))"
+_COLUMNS = "key, scope, answer, text, expires, barred, halfvec_send(vector)"
 
 _TABLES = """
 CREATE EXTENSION IF NOT EXISTS vector;
@@ -86,10 +86,10 @@ class PgVector:
         dimension: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        address = postgres.read(url) if isinstance(url, str) else url
+        address = addresses.read(url) if isinstance(url, str) else url
         self._dimension = dimension
         self._clock = clock
-        self._tables = _Tables(address, embedder, dimension)
+        self._tables = _tables(address, embedder, dimension)
         self.ledger = PostgresLedger(self._tables)
         """Counts in the same database."""
 
@@ -151,7 +151,7 @@ class PgVector:
 class PostgresLedger:
     """Counts in a table. A reply that is lost may let one addition count twice."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     def add(self, counts: Mapping[str, int]) -> None:
@@ -172,57 +172,17 @@ class PostgresLedger:
         return {_unescaped(name): number for name, number in found}
 
 
-class _Tables:
-    """The tables of one embedder, made at first use, and the way to them."""
-
-    def __init__(self, address: Address, embedder: str, dimension: int) -> None:
-        self._sessions = Sessions(address, SETTINGS)
-        space = blake3(b"%d:%b" % (dimension, embedder.encode())).hexdigest(8)
-        self._names = {
-            "table": f"{address.namespace}_wordings_{space}",
-            "counts": f"{address.namespace}_counts",
-            "columns": _COLUMNS,
-            "dimension": str(dimension),
-            "embedder": "'" + embedder.replace("'", "''").replace("\0", "") + "'",
-        }
-        self._are_made = False
-
-    def sql(self, text: str) -> str:
-        """Put the names into a statement."""
-        return text.format(**self._names)
-
-    def do(self, work: Callable[[Any], Any]) -> Any:
-        """Do some work in a transaction, on tables that are there."""
-        if not self._are_made:
-            self._make()
-        try:
-            return self._sessions.do(work)
-        except Refused as error:
-            if "does not exist" not in str(error):
-                raise
-        # Somebody has dropped them.
-        self._make()
-        return self._sessions.do(work)
-
-    def close(self) -> None:
-        """Let go of all sessions."""
-        self._sessions.close()
-
-    def _make(self) -> None:
-        def work(session: Any) -> None:
-            session.run(_LOCK)
-            for statement in self.sql(_TABLES).split(";\n"):
-                if statement.strip():
-                    session.run(statement)
-
-        try:
-            self._sessions.set_up(work)
-        except Refused as error:
-            raise StoreError(
-                f"{error}; it needs pgvector 0.8 or newer, and a user who may create tables and "
-                "the extension `vector`"
-            ) from error
-        self._are_made = True
+def _tables(address: Address, embedder: str, dimension: int) -> Tables:
+    """Return the tables of one embedder."""
+    space = blake3(b"%d:%b" % (dimension, embedder.encode())).hexdigest(8)
+    names = {
+        "table": f"{address.namespace}_wordings_{space}",
+        "counts": f"{address.namespace}_counts",
+        "columns": _COLUMNS,
+        "dimension": str(dimension),
+        "embedder": "'" + embedder.replace("'", "''").replace("\0", "") + "'",
+    }
+    return Tables(Sessions(address, SETTINGS), names, made=_TABLES, needs=_NEEDS)
 
 
 def _columns(given: Sequence[tuple[Wording, vectors.Halves]]) -> dict[str, str]:

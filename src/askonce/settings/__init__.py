@@ -23,7 +23,7 @@ from askonce.rules import Rule, Rules
 from askonce.semantic import tiers
 from askonce.semantic.tiers import Semantic
 from askonce.settings.written import Written, load, nearest, quoted
-from askonce.stores import REDIS, open_store
+from askonce.stores import POSTGRES, REDIS, open_store
 
 FILE = "askonce.toml"
 
@@ -173,11 +173,16 @@ def _readers(policies: Mapping[str, Policy]) -> dict[str, Callable[[Written], An
 
 def _url(said: Written) -> str:
     url = said.text()
-    if url.partition("://")[0] in REDIS:
-        # Whether redis-py is installed is not a matter of settings.
+    scheme = url.partition("://")[0]
+    # Whether a driver is installed is not a matter of settings.
+    if scheme in REDIS:
         from askonce.redis import address
 
         said.checked(lambda: address.read(url))
+    elif scheme in POSTGRES:
+        from askonce.postgres import address as of_postgres
+
+        said.checked(lambda: of_postgres.read(url))
     else:
         said.checked(lambda: open_store(url))
     return url

@@ -18,11 +18,12 @@ REDIS = (
     "redis", "rediss", "valkey", "valkeys", "unix",
     "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel",
 )  # fmt: skip
-SCHEMES = ("memory", "sqlite", *REDIS)
+POSTGRES = ("postgresql", "postgres")
+SCHEMES = ("memory", "sqlite", *REDIS, *POSTGRES)
 
 _SHAPES = (
-    "memory://, sqlite:///answers.db (beside the program), sqlite:////var/cache/answers.db "
-    "or redis://host:6379"
+    "memory://, sqlite:///answers.db (beside the program), sqlite:////var/cache/answers.db, "
+    "redis://host:6379 or postgresql://user@host/database"
 )
 
 
@@ -37,10 +38,10 @@ def open_store(
 
     `memory://` is memory alone; `sqlite:///relative.db` and `sqlite:////absolute.db` are memory
     over a file; `redis://host` and its kin (`valkey`, `rediss`, `unix`, `redis+cluster`,
-    `redis+sentinel`) are memory over Redis or Valkey; an empty URL is memory over a file in the
-    user's cache folder. `memory` and `disk` bound the tiers of this machine in bytes. Where a file
-    can never work, memory serves alone after one warning. With `strict` every failure of what is
-    under the memory is a StoreError.
+    `redis+sentinel`) are memory over Redis or Valkey, `postgresql://user@host/database` over
+    PostgreSQL; an empty URL is memory over a file in the user's cache folder. `memory` and `disk`
+    bound the tiers of this machine in bytes. Where a file can never work, memory serves alone after
+    one warning. With `strict` every failure of what is under the memory is a StoreError.
     """
     if not url:
         return _over_file(_default_path(), memory, disk, strict=strict)
@@ -54,6 +55,8 @@ def open_store(
         raise ConfigError(f"{plain!r} is not the URL of a store{hint} Use {_SHAPES}")
     if scheme in REDIS:
         return _over_redis(url, memory, strict=strict)
+    if scheme in POSTGRES:
+        return _over_postgres(url, memory, strict=strict)
     if scheme == "memory":
         if rest:
             raise ConfigError(f"{url!r}: memory has no path, so write 'memory://'")
@@ -89,6 +92,18 @@ def _over_redis(url: str, memory: str | int, *, strict: bool) -> Store:
     from askonce.stores.tiered import Tiered
 
     return Tiered(Memory(memory), Redis(url), strict=strict)
+
+
+def _over_postgres(url: str, memory: str | int, *, strict: bool) -> Store:
+    try:
+        from askonce.postgres.store import PostgreSQL
+    except ImportError as missing:
+        raise ConfigError(
+            f'{url.partition(":")[0]}:// needs pg8000: pip install "askonce[postgres]"'
+        ) from missing
+    from askonce.stores.tiered import Tiered
+
+    return Tiered(Memory(memory), PostgreSQL(url), strict=strict)
 
 
 def _default_path() -> Path:

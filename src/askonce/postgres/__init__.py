@@ -1,0 +1,1 @@
+"""Entries and leases in a PostgreSQL, and the way to one. Needs pg8000."""
