@@ -20,13 +20,17 @@ from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache
 from askonce.blocking import run
+from askonce.cli import main
 from askonce.errors import ConfigError
 from askonce.model import Entry
+from askonce.postgres import address
+from askonce.postgres.sessions import Sessions
 from askonce.postgres.store import BETWEEN_SWEEPS, PostgreSQL
 from askonce.stores.memory import Memory
 from askonce.stores.tiered import Tiered
 from askonce.testing import StoreContract
 from askonce.testing.fake_script import Reply
+from askonce.testing.ports import HOST, free_port
 from askonce.testing.postgres import Postgres
 
 
@@ -253,3 +257,64 @@ def test_a_wrong_url_says_what_is_wrong_and_no_password(said, hint):
         cache.get(model="any")
     assert hint in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+# The command line
+
+
+@pytest.fixture
+def doctor(capsys, monkeypatch):
+    """Run `askonce doctor URL --json`: exit code, and each check by its name."""
+    monkeypatch.delenv("ASKONCE_URL", raising=False)
+
+    def command(url):
+        code = main(["doctor", url, "--json"])
+        out, err = capsys.readouterr()
+        assert err == ""
+        return code, {check["name"]: check for check in json.loads(out)["checks"]}
+
+    return command
+
+
+def test_the_doctor_finds_a_sound_server_sound(doctor, url):
+    code, found = doctor(url)
+    assert code == 0
+    ours = {"store", "server", "tls", "permissions", "pgvector", "latency", "entries", "use"}
+    assert {name: it["state"] for name, it in found.items() if name in ours} == dict.fromkeys(
+        ours, "ok"
+    )
+    assert "first cached call" in found["entries"]["says"]
+    assert "row" in doctor(url)[1]["entries"]["says"]
+
+
+def test_the_doctor_says_what_a_user_may_not(doctor, postgresql, url):
+    with contextlib.closing(Sessions(address.read(url), {}).open(5)) as session:
+        session.run("CREATE ROLE reader LOGIN")
+        session.run("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    code, found = doctor(postgresql.url.replace("postgres@", "reader@"))
+    assert code == 3
+    assert found["permissions"]["state"] == "broken"
+    assert found["permissions"]["fix"] == "GRANT CREATE ON SCHEMA public TO reader"
+
+
+def test_the_doctor_says_that_nobody_answers(doctor):
+    code, found = doctor(f"postgresql://ann:s3cret@{HOST}:{free_port()}/any")
+    assert code == 3
+    assert found["server"]["state"] == "broken"
+    assert "postgresql://user" in found["server"]["fix"]
+    assert "s3cret" not in json.dumps(found)
+
+
+def test_commands_list_show_export_and_forget_what_is_kept(capsys, url, tmp_path):
+    with Cache(url) as cache:
+        cache.put("An answer.", model="m", q=1)
+        assert cache.get(model="m", q=1) == "An answer."
+        key = cache.last.key
+        file = str(tmp_path / "kept.jsonl")
+        assert main(["ls", "--url", url]) == 0
+        assert key[:12] in capsys.readouterr().out
+        assert main(["export", "--url", url, file]) == 0
+        assert main(["forget", "--url", url, key]) == 0
+        assert main(["import", "--url", url, file]) == 0
+    with Cache(url) as cache:
+        assert cache.get(model="m", q=1) == "An answer."

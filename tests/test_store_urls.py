@@ -68,7 +68,7 @@ def test_sizes_bound_the_tiers(tmp_path):
         ("mem://", "did you mean 'memory'"),
         ("memory", "memory://"),
         ("answers.db", "sqlite:///answers.db"),
-        ("postgres://localhost", "Use memory://"),
+        ("mysql://localhost", "Use memory://"),
         ("sqlite://answers.db", "sqlite:///answers.db"),
         ("sqlite://", "sqlite:///answers.db"),
         ("sqlite:///", "sqlite:///answers.db"),

@@ -12,6 +12,7 @@ from askonce.commands.checks import Check
 from askonce.commands.opening import FilePlace, add_url, place
 from askonce.commands.terminal import GREEN, RED, YELLOW, padded, painted, say, say_json, visible
 from askonce.errors import ConfigError
+from askonce.stores import POSTGRES
 
 _COLOURS = {"ok": GREEN, "warn": YELLOW, "broken": RED}
 
@@ -46,6 +47,10 @@ def _all(url: str | None) -> Iterator[Check]:
     found = place(url)
     if isinstance(found, FilePlace):
         yield from checks.store(found)
+    elif found.url.partition("://")[0] in POSTGRES:
+        from askonce.commands import postgres_checks
+
+        yield from postgres_checks.store(found)
     else:
         from askonce.commands import redis_checks
 
