@@ -238,6 +238,21 @@ def test_with_evidence_what_the_nearest_agree_on_is_served(make, index, upstream
     assert cache.stats().reworded >= 1
 
 
+def test_where_the_entry_is_gone_it_is_a_plain_miss(make, index, upstream, one_answer):
+    trusted(index)
+    cache, client = make(audits=0.0)
+    for text in SAME[:5]:
+        ask(client, text)
+        settled(cache)
+    ask(client, SAME[5])
+    assert cache.last.tier == "direct"
+    cache.forget(cache.last.key)
+    before = upstream.calls
+    ask(client, f"Please, {SAME[5]}")
+    last = cache.last
+    assert (last.kind, last.lane, last.withheld, upstream.calls) == ("miss", "", "", before + 1)
+
+
 def test_an_audited_hit_is_asked_live_and_counted(make, index, upstream, one_answer):
     trusted(index)
     cache, client = make(audits=1.0)

@@ -142,9 +142,12 @@ class Rewording:
     def foretell(self, wanted: Wanted | None, outcome: Outcome) -> None:
         """Say in the outcome of a miss what would have been served, where it was not."""
         near = None if wanted is None else wanted.near
-        if near is not None and near.decision.served is not None:
+        if near is None or near.decision.served is None:
+            return
+        withheld = "shadow" if self._semantic.shadow else "audit" if near.audited else ""
+        if withheld:  # or its entry is gone, or not for this request
             _describe(outcome, near.decision.served, near.decision.bound)
-            outcome.withheld = "shadow" if self._semantic.shadow else "audit"
+            outcome.withheld = withheld
 
     # Acronyms, by the definition in an entry itself
 
