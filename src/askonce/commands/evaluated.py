@@ -77,7 +77,7 @@ def run(
     progress: Callable[[float], None] = lambda _: None,
 ) -> Found:
     """Evaluate all tiers; the first of `max_errors` and of `cosines` is the default."""
-    similar = _similarities(pairs, lambda part: progress(part / 2))
+    similar = similarities(pairs, lambda part: progress(part / 2))
     same_form = [_have_one_form(it) for it in pairs]
     openings = [lanes.open_lanes(Evidence({}, calibration.shipped()), it) for it in max_errors]
     direct: list[list[int]] = [[] for _ in max_errors]
@@ -90,19 +90,22 @@ def run(
                 served.append(place)
         progress((1 + place / len(pairs)) / 2)
     by_form = [place for place, same in enumerate(same_form) if same]
-    results = [_result(pairs, "canonical", 1.0, by_form)]
+    results = [result(pairs, "canonical", 1.0, by_form)]
     results += [
-        _result(pairs, "direct", point, served)
+        result(pairs, "direct", point, served)
         for point, served in zip(max_errors, direct, strict=True)
     ]
     results += [
-        _result(pairs, "cosine", point, (at for at, it in enumerate(similar) if it >= point))
+        result(pairs, "cosine", point, (at for at, it in enumerate(similar) if it >= point))
         for point in cosines
     ]
     return Found(results, openings[0][VERIFIER])
 
 
-def _similarities(pairs: Sequence[Pair], progress: Callable[[float], None]) -> list[float]:
+def similarities(
+    pairs: Sequence[Pair], progress: Callable[[float], None] = lambda _: None
+) -> list[float]:
+    """Return the cosine of each pair."""
     texts = list(dict.fromkeys(text for it in pairs for text in (it.q1, it.q2)))
     places = {text: place for place, text in enumerate(texts)}
     found = simulated.vectors(texts, progress)
@@ -144,7 +147,8 @@ def _none(_: str, __: str) -> None:
     """Tell nothing apart: the guards were asked before."""
 
 
-def _result(pairs: Sequence[Pair], tier: str, point: float, served: Iterable[int]) -> Result:
+def result(pairs: Sequence[Pair], tier: str, point: float, served: Iterable[int]) -> Result:
+    """Return what serving the pairs at these places means."""
     places = list(served)
     positives = sum(it.label for it in pairs)
     false = [place for place in places if not pairs[place].label]
