@@ -244,25 +244,25 @@ def value_key(kind: str, arguments: Mapping[str, Any], *, tenant: str = "") -> b
     """
     # First the key: it fails for what holds itself, which the check would walk for ever.
     key = digest([VERSION, tenant, kind, arguments])
-    _check_json(arguments)
+    _check_json(arguments.values())
     return key
 
 
-_JSON = frozenset({str, int, float, bool, type(None)})
+_JSON = frozenset({int, float, bool, type(None)})
 
 
-def _check_json(value: Any) -> None:
-    waiting: list[Iterable[Any]] = [[value]]
+def _check_json(members: Iterable[Any]) -> None:
+    waiting = [members]
     for items in waiting:
         for item in items:
             kind = type(item)
-            if kind is str or kind in _JSON:
+            if kind is str:
                 continue
             if kind is dict:
                 waiting.append(item.values())
             elif kind is list or kind is tuple:
                 waiting.append(item)
-            else:
+            elif kind not in _JSON:
                 raise Ambiguous(f"a {kind.__qualname__} is not JSON; pass its text or number")
 
 

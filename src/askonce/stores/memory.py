@@ -59,12 +59,16 @@ class Memory:
         """Look up entries that are alive, and the version of each tag, made now if it has none."""
         with self._lock:
             self.check_open()
-            entries = tuple([self._look(key) for key in keys])
-            for entry in entries:
-                if entry is not None and entry.tags:
-                    entries = tuple([e if e and self._alive(e) else None for e in entries])
-                    break
-            return Found(entries, {tag: self._version(tag) for tag in tags} if tags else NOTHING)
+            kept, found = self._entries, []
+            for key in keys:
+                entry = kept.get(key)
+                if entry is not None:
+                    kept.move_to_end(key)
+                    if entry.tags and not self._alive(entry):
+                        entry = None
+                found.append(entry)
+            versions = {tag: self._version(tag) for tag in tags} if tags else NOTHING
+            return Found(tuple(found), versions)
 
     async def put(self, entries: Mapping[bytes, Entry]) -> None:
         """Keep entries, all or none, in place of what their keys held."""
