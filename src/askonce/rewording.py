@@ -220,9 +220,11 @@ class Rewording:
     def _compare(self, plan: Plan, question: str, near: Near, entry: Entry) -> None:
         """Judge an answer beside those of the nearest wordings, until one is the same."""
         try:
+            assert self._search is not None
             new = Answered(question, entries.said(entry))
+            offers = self._search.offers(question, near.decision)
             for other in near.candidates:
-                if self._is_same(plan, other, new, near):
+                if self._is_same(plan, other, new, near, offers):
                     self._join(plan, question, other, near, entry)
                     return
         except Exception as error:  # noqa: BLE001 (fails closed: no alias, no evidence)
@@ -230,7 +232,9 @@ class Rewording:
         finally:
             self._room.release()
 
-    def _is_same(self, plan: Plan, other: Wording, new: Answered, near: Near) -> bool:
+    def _is_same(
+        self, plan: Plan, other: Wording, new: Answered, near: Near, offers: Iterable[Offer]
+    ) -> bool:
         """Judge one pair, and keep the verdict as evidence for what the lanes offered."""
         search = self._search
         assert search is not None
@@ -241,9 +245,9 @@ class Rewording:
         same = self._opinion(Answered(other.text, entries.said(old)), new)
         if same is None:
             return False
-        offers = [it for it in near.decision.offers if it.neighbour.wording.answer == other.answer]
-        search.judged(offers, right=same)
-        self._log.add(offers, new.question, right=same)
+        of_this = [it for it in offers if it.neighbour.wording.answer == other.answer]
+        search.judged(of_this, right=same)
+        self._log.add(of_this, new.question, right=same)
         served = near.decision.served
         if not same and served is not None and served.neighbour.wording.key == other.key:
             search.bar(other)

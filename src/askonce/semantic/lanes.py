@@ -57,13 +57,15 @@ class Decision(Struct, frozen=True):
     """What is served, if anything, and what each lane would have served.
 
     `bound` is the upper bound, at 95 %, on the part of such hits that are wrong. `offers` are all
-    that the lanes found, served or not: judged afterwards, they become evidence.
+    that the lanes found, served or not: judged afterwards, they become evidence. `unread` is the
+    wording about which the verifier would have been asked, where there was none.
     """
 
     served: Offer | None = None
     bound: float | None = None
     reason: Reason | None = None
     offers: tuple[Offer, ...] = ()
+    unread: Neighbour | None = None
 
 
 def open_lanes(known: Evidence, max_error: float) -> dict[str, Threshold | Reason]:
@@ -99,14 +101,21 @@ def decide(
     best = guarded.first(usable)
     if best is None:
         return Decision(reason=guarded.why_none(), offers=offers)
+    opening = openings.get(VERIFIER, evidence.NO_EVIDENCE)
     if verify is None:
-        return Decision(reason=why_not, offers=offers)
-    read = Offer(VERIFIER, verify(best.wording.text, question), best)
+        reason = opening if isinstance(opening, Reason) else why_not
+        return Decision(reason=reason, offers=offers, unread=best)
+    read = offer(question, best, verify)
     offers = (*offers, read)
     bound = _bound(read, openings)
     if isinstance(bound, Reason):
         return Decision(reason=bound, offers=offers)
     return Decision(read, bound, offers=offers)
+
+
+def offer(question: str, near: Neighbour, verify: Verify) -> Offer:
+    """Ask the verifier about one wording."""
+    return Offer(VERIFIER, verify(near.wording.text, question), near)
 
 
 @dataclass(slots=True)

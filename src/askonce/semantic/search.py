@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from askonce.model import Reason
 from askonce.semantic import evidence, lanes
 from askonce.semantic.contract import Embedder, Index, Ledger, Neighbour, Wording
-from askonce.semantic.evidence import Evidence, Tally
+from askonce.semantic.evidence import VERIFIER, Evidence, Tally, Threshold
 from askonce.semantic.lanes import Decision, Offer, Openings, Verify
 
 if TYPE_CHECKING:
@@ -106,8 +106,9 @@ class Search:
         vector = self._vector(question)
         found = parts.index.nearest(scope, vector, NEAREST)
         openings = self.openings() if self._direct else CLOSED
-        verify = parts.verify if self._direct else None
-        decision = lanes.decide(question, found, openings, verify)
+        # Where its lane is closed the verifier is asked once the answer is there: see `offers`.
+        is_open = isinstance(openings.get(VERIFIER), Threshold)
+        decision = lanes.decide(question, found, openings, parts.verify if is_open else None)
         if decision.served is not None:
             audited = self._chance() < self._audits
             return Near(vector, decision, (decision.served.neighbour.wording,), audited)
@@ -130,6 +131,13 @@ class Search:
     def drop(self, keys: Sequence[bytes]) -> None:
         """Drop wordings whose entries are gone."""
         self.parts.index.discard(keys)
+
+    def offers(self, question: str, decision: Decision) -> tuple[Offer, ...]:
+        """Return what the lanes would have served, open or closed: evidence, once it is judged."""
+        verify, unread = self.parts.verify, decision.unread
+        if verify is None or unread is None or not self._direct:
+            return decision.offers
+        return (*decision.offers, lanes.offer(question, unread, verify))
 
     def judged(self, offers: Iterable[Offer], *, right: bool) -> None:
         """Count what the lanes offered as right or wrong."""
