@@ -58,6 +58,9 @@ APART = [
     ("What is a call option?", "What is a put option?", "opposite"),
     ("What is a market order?", "What is a limit order?", "opposite"),
     ("What is hypertension?", "What is hypotension?", "opposite"),
+    ("What are the pros and cons of solar?", "What are the cons of solar?", "one_of_two"),
+    ("How was life before and after the war?", "How was life before the war?", "one_of_two"),
+    ("What are the best and worst films?", "What are the worst films?", "one_of_two"),
     ("Should I marry him?", "Should I marry her?", "small_opposite"),
     ("What is my name?", "What is your name?", "person"),
     # roles
@@ -79,6 +82,7 @@ APART = [
     ("Explain photosynthesis", "Explain photosynthesis in French", "form"),
     ("Show the planets as a list", "Show the planets as a table", "form"),
     ("Is Nicole an investor?", "Did Nicole use to be an investor?", "used_to"),
+    ("How did you react when it was gone?", "How would you react when it was gone?", "what_if"),
     ("Who was the king?", "Who will be the king?", "tense"),
     ("Who won the 2016 cup?", "Who will win the 2016 cup?", "tense"),
     ("Will humans go extinct?", "What will happen if humans go extinct?", "yes_or_no"),

@@ -62,6 +62,23 @@ def an_opposite(difference: Difference) -> bool:
     return _are_against(difference.words_gone, difference.words_come, lists)
 
 
+def one_of_two(difference: Difference) -> bool:
+    """Say whether one text asks for a thing and its opposite, and the other for one of them.
+
+    "Best and worst films" and "worst films" are two questions, and so are "before and after the
+    war" and "before the war".
+    """
+    if difference.size > NEAR:
+        return False
+    texts = (difference.old, difference.new)
+    return any(
+        (one in theirs.base) != (other in theirs.base)
+        for mine, theirs in (texts, texts[::-1])
+        for one, joint, other in zip(mine.base, mine.low[1:], mine.base[2:], strict=False)
+        if joint == "and" and are_opposites(one, other, difference.lists)
+    )
+
+
 def a_small_opposite(difference: Difference) -> bool:
     """The same for function words (with and without, more and less), and little else differs."""
     if difference.size > NEAR:

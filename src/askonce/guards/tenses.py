@@ -55,6 +55,15 @@ def another_mode(difference: Difference) -> bool:
     return duty or (difference.size == 0 and present.low[:1] in _QUESTIONS_OF_BEING)
 
 
+def what_if(difference: Difference) -> bool:
+    """Say whether what somebody did stands for what they would do, and no more."""
+    old, new = difference.old.low, difference.new.low
+    return difference.size == 0 and any(
+        "did" in mine and "would" in theirs and "did" not in theirs and "would" not in mine
+        for mine, theirs in ((old, new), (new, old))
+    )
+
+
 def _is_past(word: str, difference: Difference) -> bool:
     return word.endswith("ed") or word in difference.lists.irregular
 
