@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from askonce.indexes.embedded import Embedded
 from askonce.indexes.memory import Memory, MemoryLedger
-from askonce.testing import IndexContract, LedgerContract
+from askonce.testing import (
+    IndexContract,
+    LedgerContract,
+    SharedIndexContract,
+    SharedLedgerContract,
+)
 
 
 class TestMemory(IndexContract):
-    shared = False
-
     def make_index(self, folder, *, embedder, dimension, clock):
         return Memory(dimension, clock=clock)
 
 
-class TestEmbedded(IndexContract):
+class TestEmbedded(SharedIndexContract):
     def make_index(self, folder, *, embedder, dimension, clock):
         path = folder / "new folder" / "answers.db.wordings"
         return Embedded(path, embedder=embedder, dimension=dimension, clock=clock, busy=5)
@@ -24,11 +27,8 @@ class TestMemoryLedger(LedgerContract):
     def make_ledger(self, folder):
         return MemoryLedger()
 
-    def program(self, folder):
-        return None
 
-
-class TestEmbeddedLedger(LedgerContract):
+class TestEmbeddedLedger(SharedLedgerContract):
     def make_ledger(self, folder):
         return Embedded(folder / "w", embedder="any", dimension=8, busy=5).ledger
 

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from askonce.indexes.pgvector import PgVector
-from askonce.testing import IndexContract, LedgerContract
+from askonce.testing import ServedIndexContract, SharedLedgerContract
 from askonce.testing.ports import HOST, free_port
 
 
@@ -17,7 +17,7 @@ def url(postgresql):
     return f"{postgresql.url}?namespace=n{uuid.uuid4().hex[:20]}&timeout=5"
 
 
-class TestPgVector(IndexContract):
+class TestPgVector(ServedIndexContract):
     @pytest.fixture(autouse=True)
     def _served(self, url):
         self.url = url
@@ -30,7 +30,7 @@ class TestPgVector(IndexContract):
         return PgVector(url, embedder="any", dimension=48)
 
 
-class TestPostgresLedger(LedgerContract):
+class TestPostgresLedger(SharedLedgerContract):
     @pytest.fixture(autouse=True)
     def _served(self, url):
         self.url = url

@@ -9,7 +9,7 @@ import pytest
 from askonce.indexes.redis_rows import RedisLedger, Rows
 from askonce.indexes.redisearch import RediSearch
 from askonce.indexes.vector_sets import VectorSets
-from askonce.testing import IndexContract, LedgerContract
+from askonce.testing import ServedIndexContract, SharedLedgerContract
 from askonce.testing.clusters import Cluster
 from askonce.testing.ports import HOST, free_port
 from askonce.testing.servers import Server
@@ -47,7 +47,7 @@ def search_cluster(engine):
         yield cluster
 
 
-class RedisIndexContract(IndexContract):
+class RedisIndexContract(ServedIndexContract):
     """A namespace of its own stands for an empty index."""
 
     server: str
@@ -86,7 +86,7 @@ class TestVectorSetsInACluster(RedisIndexContract):
     server, kind = "search_cluster", VectorSets
 
 
-class TestRedisLedger(LedgerContract):
+class TestRedisLedger(SharedLedgerContract):
     @pytest.fixture(autouse=True)
     def _served(self, valkey):
         self.url = f"{valkey.url}?{PATIENT}&namespace={uuid.uuid4().hex}"

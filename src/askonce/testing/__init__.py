@@ -14,16 +14,34 @@ from askonce.testing.fake_upstream import FakeUpstream
 
 if TYPE_CHECKING:
     from askonce.testing.embedder_contract import EmbedderContract
-    from askonce.testing.index_contract import IndexContract, LedgerContract
+    from askonce.testing.index_contract import (
+        IndexContract,
+        LedgerContract,
+        ServedIndexContract,
+        SharedIndexContract,
+        SharedLedgerContract,
+    )
     from askonce.testing.store_contract import StoreContract
 
-__all__ = ["EmbedderContract", "FakeUpstream", "IndexContract", "LedgerContract", "StoreContract"]
+__all__ = [
+    "EmbedderContract",
+    "FakeUpstream",
+    "IndexContract",
+    "LedgerContract",
+    "ServedIndexContract",
+    "SharedIndexContract",
+    "SharedLedgerContract",
+    "StoreContract",
+]
 
 _CONTRACTS = {
     "EmbedderContract": "embedder_contract",
     "StoreContract": "store_contract",
     "IndexContract": "index_contract",
     "LedgerContract": "index_contract",
+    "ServedIndexContract": "index_contract",
+    "SharedIndexContract": "index_contract",
+    "SharedLedgerContract": "index_contract",
 }
 
 

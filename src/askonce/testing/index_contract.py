@@ -7,6 +7,9 @@ class TestMyIndex(IndexContract):
 class TestMyLedger(LedgerContract):
     def make_ledger(self, folder: Path) -> Ledger:
         return MyLedger(folder / "counts")
+
+What several processes share keeps the promises of `SharedIndexContract` and `SharedLedgerContract`
+too, and what is on a server those of `ServedIndexContract`.
 """  # noqa: D400
 
 from __future__ import annotations
@@ -80,9 +83,6 @@ def wording(number: int, scope: bytes = HERE, **changed: Any) -> Wording:
 class IndexContract:
     """The promises. A subclass says how its index is made."""
 
-    shared: ClassVar[bool] = True
-    """Whether two indexes made in one folder are one to all who use them."""
-
     exact: ClassVar[int] = 200
     """Wordings of one scope up to which the nearest are found for certain."""
 
@@ -99,10 +99,6 @@ class IndexContract:
         `clock` says what the time is, in seconds since the epoch.
         """
         raise NotImplementedError
-
-    def make_dead(self) -> Index | None:
-        """Open an index whose server does not answer; None if there is no server."""
-        return None
 
     @pytest.fixture
     def clock(self) -> Clock:
@@ -323,55 +319,6 @@ class IndexContract:
 
     # Several at once
 
-    def test_two_on_one_place_see_what_the_other_does(self, opened: Callable[..., Index]) -> None:
-        if not self.shared:
-            pytest.skip("this index is not shared")
-        one, other, rows = opened(), opened(), at_random(6)
-        assert list(one.nearest(HERE, rows[0], 9)) == list(other.nearest(HERE, rows[0], 9)) == []
-        one.add([wording(n) for n in range(3)], rows[:3])
-        assert set(numbers(other.nearest(HERE, rows[0], 9))) == {0, 1, 2}
-        other.add([wording(n) for n in range(3, 6)], rows[3:])
-        assert set(numbers(one.nearest(HERE, rows[0], 9))) == set(range(6))
-        assert one.discard([key(4)]) == 1
-        assert set(numbers(other.nearest(HERE, rows[0], 9))) == {0, 1, 2, 3, 5}
-        other.add([wording(0, barred=True)], rows[:1])
-        assert one.nearest(HERE, rows[0], 1)[0].wording.barred
-        assert len(one.scan()) == len(other.scan()) == 5
-
-    def test_what_was_added_outlives_the_one_that_added_it(
-        self, opened: Callable[..., Index]
-    ) -> None:
-        if not self.shared:
-            pytest.skip("this index is not shared")
-        rows = at_random(50)
-        first = opened()
-        first.add([wording(n) for n in range(50)], rows)
-        first.nearest(HERE, rows[0], 1)
-        first.discard([key(7)])
-        first.close()
-        again = opened()
-        assert numbers(again.nearest(HERE, rows[3], 1)) == [3]
-        assert len(again.scan()) == 49
-
-    def test_vectors_of_two_embedders_are_never_mixed(self, opened: Callable[..., Index]) -> None:
-        if not self.shared:
-            pytest.skip("this index is not shared")
-        rows = at_random(4)
-        old = opened(embedder="random-1")
-        old.add([wording(n) for n in range(4)], rows)
-        new = opened(embedder="random-2")
-        assert list(new.nearest(HERE, rows[0], 9)) == []
-        assert list(new.scan()) == []
-        new.add([wording(7)], rows[:1])
-        assert numbers(new.nearest(HERE, rows[0], 9)) == [7]
-        longer = opened(embedder="random-2", dimension=DIMENSION + 16)
-        asked = at_random(1, dimension=DIMENSION + 16)
-        assert list(longer.nearest(HERE, asked[0], 9)) == []
-        longer.add([wording(8)], asked)
-        assert numbers(longer.nearest(HERE, asked[0], 9)) == [8]
-        assert 7 not in numbers(old.nearest(HERE, rows[0], 9))
-        assert numbers(new.nearest(HERE, rows[0], 9)) in ([7], [])
-
     def test_threads_share_an_index(self, index: Index) -> None:
         rows = at_random(160, seed=5)
 
@@ -433,10 +380,63 @@ class IndexContract:
             with pytest.raises(AskonceError):
                 verb()
 
+
+class SharedIndexContract(IndexContract):
+    """The promises of an index that is one to all who make it in one folder."""
+
+    def test_two_on_one_place_see_what_the_other_does(self, opened: Callable[..., Index]) -> None:
+        one, other, rows = opened(), opened(), at_random(6)
+        assert list(one.nearest(HERE, rows[0], 9)) == list(other.nearest(HERE, rows[0], 9)) == []
+        one.add([wording(n) for n in range(3)], rows[:3])
+        assert set(numbers(other.nearest(HERE, rows[0], 9))) == {0, 1, 2}
+        other.add([wording(n) for n in range(3, 6)], rows[3:])
+        assert set(numbers(one.nearest(HERE, rows[0], 9))) == set(range(6))
+        assert one.discard([key(4)]) == 1
+        assert set(numbers(other.nearest(HERE, rows[0], 9))) == {0, 1, 2, 3, 5}
+        other.add([wording(0, barred=True)], rows[:1])
+        assert one.nearest(HERE, rows[0], 1)[0].wording.barred
+        assert len(one.scan()) == len(other.scan()) == 5
+
+    def test_what_was_added_outlives_the_one_that_added_it(
+        self, opened: Callable[..., Index]
+    ) -> None:
+        rows = at_random(50)
+        first = opened()
+        first.add([wording(n) for n in range(50)], rows)
+        first.nearest(HERE, rows[0], 1)
+        first.discard([key(7)])
+        first.close()
+        again = opened()
+        assert numbers(again.nearest(HERE, rows[3], 1)) == [3]
+        assert len(again.scan()) == 49
+
+    def test_vectors_of_two_embedders_are_never_mixed(self, opened: Callable[..., Index]) -> None:
+        rows = at_random(4)
+        old = opened(embedder="random-1")
+        old.add([wording(n) for n in range(4)], rows)
+        new = opened(embedder="random-2")
+        assert list(new.nearest(HERE, rows[0], 9)) == []
+        assert list(new.scan()) == []
+        new.add([wording(7)], rows[:1])
+        assert numbers(new.nearest(HERE, rows[0], 9)) == [7]
+        longer = opened(embedder="random-2", dimension=DIMENSION + 16)
+        asked = at_random(1, dimension=DIMENSION + 16)
+        assert list(longer.nearest(HERE, asked[0], 9)) == []
+        longer.add([wording(8)], asked)
+        assert numbers(longer.nearest(HERE, asked[0], 9)) == [8]
+        assert 7 not in numbers(old.nearest(HERE, rows[0], 9))
+        assert numbers(new.nearest(HERE, rows[0], 9)) in ([7], [])
+
+
+class ServedIndexContract(SharedIndexContract):
+    """The promises of an index that a server keeps."""
+
+    def make_dead(self) -> Index:
+        """Open an index whose server does not answer."""
+        raise NotImplementedError
+
     def test_a_dead_server_is_an_error_within_a_second(self) -> None:
         dead = self.make_dead()
-        if dead is None:
-            pytest.skip("this index has no server")
         row = at_random(1)
         for verb in (
             lambda: dead.add([wording(1)], row),
@@ -456,10 +456,6 @@ class LedgerContract:
 
     def make_ledger(self, folder: Path) -> Ledger:
         """Open the ledger that belongs to this folder, empty at first."""
-        raise NotImplementedError
-
-    def program(self, folder: Path) -> str | None:
-        """Write Python that opens it in another process as `ledger`; None if it is not shared."""
         raise NotImplementedError
 
     @pytest.fixture
@@ -488,10 +484,16 @@ class LedgerContract:
             list(pool.map(work, range(8)))
         assert dict(ledger.read()) == {"all": 200, "twice": 400}
 
+
+class SharedLedgerContract(LedgerContract):
+    """The promises of a ledger that is one to all processes."""
+
+    def program(self, folder: Path) -> str:
+        """Write Python that opens it in another process as `ledger`."""
+        raise NotImplementedError
+
     def test_four_processes_lose_nothing(self, tmp_path: Path) -> None:
         program = self.program(tmp_path)
-        if program is None:
-            pytest.skip("this ledger is not shared")
         code = f"{program}\nfor _ in range(50):\n    ledger.add({{'all': 1, 'twice': 2}})\n"
         command = [sys.executable, "-c", code]
         processes = [subprocess.Popen(command) for _ in range(4)]  # noqa: S603 (a test's own text)
