@@ -22,6 +22,14 @@ APART = [
     ("What is the capital of France?", "What is the capital of Germany?", "name"),
     ("How long does it take to run 5 km?", "How long does it take to run 6 km?", "number"),
     ("How do I delete a branch?", "How do I delete a repo?", "opposite"),
+    (
+        "Can a jaguar kill a lion or a cheetah?",
+        "Can a jaguar kill a cheetah or a leopard?",
+        "choice_of",
+    ),
+    ("What are proteins?", "What are proteins and what do they do?", "more"),
+    ("What are the types of energy?", "What are the types of energy? How are they used?", "more"),
+    ("What are the benefits of tea?", "What are the benefits and consequences of tea?", "more"),
     # numbers and units
     ("What is .5 in binary?", "What is 5 in binary?", "number"),
     ("What is -5 in binary?", "What is 5 in binary?", "number"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from askonce.model import Reason
-from askonce.semantic import calibration, lanes
+from askonce.semantic import calibration, lanes, likeness
 from askonce.semantic.contract import Neighbour, Wording
 from askonce.semantic.evidence import AGREEMENT, CELLS, LANES, VERIFIER, Evidence, Tally, Threshold
 
@@ -85,6 +85,27 @@ def test_a_score_that_is_no_number_is_not_served():
     high = {**CLOSED, VERIFIER: Threshold(10, 0, 5000, 0.0006)}
     found = lanes.decide(ASKED, SAME[:1], high, lambda old, new: float("nan"))
     assert found.served is None
+
+
+def test_what_the_verifier_says_is_weighed_with_the_cosine():
+    def score(similarity, read=0.9):
+        found = lanes.decide(
+            ASKED, [near("How to renew passports?", similarity)], CLOSED, lambda *_: read
+        )
+        return found.offers[0].score
+
+    assert score(0.9) > score(0.7) > score(0.5)
+    assert score(0.9, read=0.0) == 0.0, "what could not be read"
+
+
+def test_a_long_pair_has_a_lower_cosine_and_is_forgiven_it():
+    short, long = "Why?", "Why? " * 60
+    assert likeness.score(0.9, 0.7, long, long) > likeness.score(0.9, 0.7, short, short)
+
+
+def test_equal_words_in_another_order_gain_nothing_by_their_cosine():
+    text = "x" * 60
+    assert likeness.score(0.9, 0.99, text, text) == likeness.score(0.9, 0.93, text, text)
 
 
 def test_what_is_too_far_away_is_no_candidate():

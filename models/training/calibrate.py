@@ -2,9 +2,9 @@
 
     PYTHONPATH=../../src python calibrate.py JUDGED READINGS OUT
 
-JUDGED is what judge.py wrote of the calibration part with a model of scale 1 and shift 0. READINGS
-says of pairs, by their digest, what a reader found where a label may be wrong. OUT is
-calibration.json; the scale and the shift that export.py needs are printed and kept in it.
+JUDGED is what judge.py wrote of the calibration part. READINGS says of pairs, by their digest, what
+a reader found where a label may be wrong. OUT is calibration.json; the scale and the shift are for
+`likeness.SHIPPED`, are printed and kept in it.
 
 The score becomes the probability that a pair is right: two numbers, fitted on pairs that the guards
 let pass, after J. Platt, "Probabilistic outputs for support vector machines" (1999).
@@ -25,12 +25,6 @@ from askonce.semantic.evidence import CELLS, cell
 FITTED_ON = ("qqp", "mqp", "paws_en_dev")
 
 
-def log_odds(score: float) -> float:
-    """Return the log-odds of a score; far down for one that is 0."""
-    score = min(max(score, 1e-9), 1 - 1e-9)
-    return math.log(score) - math.log1p(-score)
-
-
 def probability(at: float) -> float:
     """Return the probability of these log-odds."""
     return 1 / (1 + math.exp(-at))
@@ -38,7 +32,7 @@ def probability(at: float) -> float:
 
 def fitted(points: list[tuple[float, int]]) -> tuple[float, float]:
     """Return scale and shift of the logistic curve of greatest likelihood, by Newton's method."""
-    scale, shift = 1.0, 0.0
+    scale, shift = 0.5, -0.5 * sum(x for x, _ in points) / len(points)
     for _ in range(50):
         g0 = g1 = h00 = h01 = h11 = 0.0
         for x, y in points:
@@ -65,7 +59,7 @@ def counted(rows: list[Row], scale: float, shift: float, truth: str) -> dict[str
     """Return counts of right and wrong by cell."""
     right, wrong = [0] * CELLS, [0] * CELLS
     for row in rows:
-        at = cell(probability(scale * log_odds(row["score"]) + shift))
+        at = cell(probability(scale * row["total"] + shift))
         (right if row[truth] else wrong)[at] += 1
     return {"right": right, "wrong": wrong}
 
@@ -77,7 +71,7 @@ def main(path: Path, read: Path, out: Path) -> None:
     for row in rows:
         row["truth"] = known.get(row["pair"], row["label"])
     passed = [row for row in rows if not row["guard"]]
-    points = [(log_odds(row["score"]), row["truth"]) for row in passed if row["set"] in FITTED_ON]
+    points = [(row["total"], row["truth"]) for row in passed if row["set"] in FITTED_ON]
     scale, shift = (round(value, 4) for value in fitted(points))
     used = Counter(row["set"] for row in rows)
     made = {

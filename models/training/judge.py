@@ -1,9 +1,11 @@
-"""Scores every pair of a part, and asks the guards about it.
+"""Scores every pair of a part as the lane `verifier` does, and asks the guards about it.
 
     PYTHONPATH=../../src:../src python judge.py PART MODEL TOKENIZER OUT
 
 PART is a folder that split.py wrote. OUT gets a line for each pair: its digest, set, kind, label,
-score, the guard that fired, and whether canonical text alone finds the two to be one question.
+`read`, what the verifier says, `total`, the log-odds of that and the cosine together before they
+are fitted, `score` after it, the guard that fired, and whether canonical text alone finds the two
+to be one question.
 """
 
 from __future__ import annotations
@@ -16,12 +18,18 @@ from pathlib import Path
 
 from split import Pair, read
 
+from askonce.embedders import EmbedderError, Local
 from askonce.guards.vetoes import veto
+from askonce.semantic import likeness
 from askonce.semantic.canonical import Canonical, canonical
 from askonce.semantic.verifier import Verifier
 
 LEFT_OUT = ("mrpc",)
 """News: no questions, and "the same" is meant more loosely there."""
+
+
+NEVER = -5.0
+"""Log-odds of a pair that the verifier cannot read: below all others."""
 
 
 def digest(pair: Pair) -> str:
@@ -35,9 +43,28 @@ def one_text(q1: str, q2: str) -> bool:
     return isinstance(first, Canonical) and first == second
 
 
+def cosine(embedder: Local, q1: str, q2: str) -> float:
+    """Return the cosine of two texts; 0 where one cannot be read."""
+    try:
+        one, other = embedder.embed([q1, q2])
+    except EmbedderError:
+        return 0.0
+    return float(one @ other)
+
+
+def judged(read: float, similarity: float, q1: str, q2: str) -> dict[str, float]:
+    """Return what the verifier says, and what it and the cosine say together."""
+    of = likeness.SHIPPED
+    total = NEVER
+    if 0.0 < read < 1.0:
+        total = likeness.logit(read) + of.similarity * likeness.near(similarity, q1, q2)
+    score = likeness.score(read, similarity, q1, q2)
+    return {"read": round(read, 6), "total": round(total, 4), "score": round(score, 6)}
+
+
 def main(part: Path, model: Path, tokenizer: Path, out: Path) -> None:
     """Score a part and write what was found."""
-    verifier = Verifier(weights=model, tokenizer=tokenizer)
+    verifier, embedder = Verifier(weights=model, tokenizer=tokenizer), Local()
     with gzip.open(out, "wt", encoding="utf-8") as file:
         for path in sorted(part.glob("*.jsonl.gz")):
             name = path.name.partition(".")[0]
@@ -45,12 +72,13 @@ def main(part: Path, model: Path, tokenizer: Path, out: Path) -> None:
                 continue
             for pair in read(path):
                 q1, q2 = str(pair["q1"]), str(pair["q2"])
+                scored = judged(verifier.scores([(q1, q2)])[0], cosine(embedder, q1, q2), q1, q2)
                 row = {
                     "pair": digest(pair),
                     "set": name,
                     "kind": pair["kind"],
                     "label": pair["label"],
-                    "score": round(verifier.scores([(q1, q2)])[0], 6),
+                    **scored,
                     "guard": veto(q1, q2),
                     "canonical": one_text(q1, q2),
                 }

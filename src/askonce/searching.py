@@ -10,6 +10,7 @@ from askonce import indexes
 from askonce.errors import ConfigError
 from askonce.semantic import calibration
 from askonce.semantic.contract import Embedder, Index, Ledger
+from askonce.semantic.evidence import VERIFIER
 from askonce.semantic.lanes import Verify
 from askonce.semantic.search import Parts, Search
 from askonce.semantic.tiers import Semantic
@@ -54,7 +55,11 @@ def _open(semantic: Semantic, place: str | Index | None) -> Parts:
     index, ledger = _index(place, embedder)
     if semantic.calibration is None:
         return Parts(embedder, index, ledger, verify())
-    return Parts(embedder, index, ledger, verify(), calibration.shipped())
+    shipped = dict(calibration.shipped())
+    if semantic.embedder is not None:
+        # The score of this lane has the cosine in it, and that of another model means other things.
+        shipped.pop(VERIFIER, None)
+    return Parts(embedder, index, ledger, verify(), shipped)
 
 
 def _local() -> Embedder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from askonce.guards import asking
 from askonce.guards.difference import Difference
+from askonce.guards.said import Said
 
 _ARTICLES = frozenset(["a", "an"])
 _NO_KIND = frozenset("good great better nice proper successful".split())
@@ -32,3 +33,22 @@ def another_kind(difference: Difference) -> bool:
         and its > 0
         and other.low[its - 1] in _ARTICLES
     )
+
+
+def another_choice(difference: Difference) -> bool:
+    """Say whether both texts give a choice, "lion or cheetah" and "cheetah or leopard"."""
+    gone, come = set(difference.words_gone), set(difference.words_come)
+    return any(
+        len(mine & theirs) == 1 and mine - theirs <= gone and theirs - mine <= come
+        for mine in _choices(difference.old)
+        for theirs in _choices(difference.new)
+    )
+
+
+def _choices(said: Said) -> list[set[str]]:
+    found = []
+    for at, word in enumerate(said.low):
+        behind = at + 1 + (said.low[at + 1 : at + 2] in (["a"], ["an"], ["the"]))
+        if word == "or" and at and behind < len(said.low):
+            found.append({said.base[at - 1], said.base[behind]})
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from askonce.guards import (
+    adding,
     asking,
     difference,
     forms,
@@ -44,12 +45,14 @@ GUARDS: tuple[tuple[str, Guard], ...] = (
     ("what_if", tenses.what_if),
     ("mode", tenses.another_mode),
     ("choice", tenses.together_or_either),
+    ("choice_of", replacing.another_choice),
+    ("more", adding.one_thing_more),
     ("kind", replacing.another_kind),
     ("word", replacing.one_word_replaced),
 )
 """Names and guards, in the order in which they are asked. Figures: docs/decisions/013-guards.md."""
 
-WORDINGS = frozenset(["yes_or_no", "question", "kind", "word"])
+WORDINGS = frozenset(["yes_or_no", "question", "more", "kind", "word"])
 """Guards that tell wordings apart which may have one answer all the same."""
 
 

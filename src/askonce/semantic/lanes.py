@@ -5,7 +5,8 @@ like is left out. Then two lanes, each with evidence and a bound of its own:
 
 - *agreement* (lane B): the three nearest judged wordings, or more, have one answer. It carries
   traffic that asks the same things again and again, and needs no model but the embedder.
-- *verifier* (lane A): a model has read the question beside the best wording that is left.
+- *verifier* (lane A): a model has read the question beside the best wording that is left. What it
+  says is weighed with the cosine.
 
 The verifier has no say in the lane of agreement: it rightly tells apart what the answer may merge.
 Nothing is served without a bound. Pure, but for the verifier that is handed in.
@@ -22,7 +23,7 @@ from msgspec import Struct
 
 from askonce.guards.vetoes import veto
 from askonce.model import Reason
-from askonce.semantic import agreement, evidence
+from askonce.semantic import agreement, evidence, likeness
 from askonce.semantic.contract import Neighbour
 from askonce.semantic.evidence import AGREEMENT, VERIFIER, Evidence, Threshold
 
@@ -114,8 +115,10 @@ def decide(
 
 
 def offer(question: str, near: Neighbour, verify: Verify) -> Offer:
-    """Ask the verifier about one wording."""
-    return Offer(VERIFIER, verify(near.wording.text, question), near)
+    """Ask the verifier about one wording, and weigh what it says with the cosine."""
+    old = near.wording.text
+    read = verify(old, question)
+    return Offer(VERIFIER, likeness.score(read, near.similarity, old, question), near)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,9 @@ TOKENIZER = "tokenizer.json"
 MOST_TOKENS = 128
 """Tokens of both questions together, with three marks. Of a longer pair the model would not see the
 end, and it was never trained on one."""
+ENOUGH = 1.0
+"""Log-odds below which the other order is not read. Nothing that was served in the calibration had
+less in one order, and two of three pairs that the guards let pass have: half of their time."""
 MOST_CHARACTERS = 100 * MOST_TOKENS
 """Longer pairs are not even divided into tokens."""
 
@@ -76,18 +79,24 @@ class _Model:
         first, second = self._tokens(one), self._tokens(other)
         if first is None or second is None or len(first) + len(second) + 3 > MOST_TOKENS:
             return 0.0
-        both = [self._row(first, second), self._row(second, first)]
-        ids = self._numpy.array(both, dtype=self._numpy.int64)
+        if other < one:
+            first, second = second, first
+        log_odds = self._read(first, second)
+        if log_odds > ENOUGH:
+            log_odds = (log_odds + self._read(second, first)) / 2
+        return 1.0 / (1.0 + math.exp(-log_odds))
+
+    def _read(self, first: list[int], second: list[int]) -> float:
+        """Return the log-odds of a pair in this order."""
+        ids = self._numpy.array([self._row(first, second)], dtype=self._numpy.int64)
         sides = self._numpy.zeros_like(ids)
         sides[0, len(first) + 2 :] = 1
-        sides[1, len(second) + 2 :] = 1
         read = {
             "input_ids": ids,
             "attention_mask": self._numpy.ones_like(ids),
             "token_type_ids": sides,
         }
-        log_odds = float(self._session.run(["log_odds"], read)[0].mean())
-        return 1.0 / (1.0 + math.exp(-log_odds))
+        return float(self._session.run(["log_odds"], read)[0][0])
 
     def _tokens(self, text: str) -> list[int] | None:
         """Return the tokens of a text; None if there is a word that cannot be read."""
