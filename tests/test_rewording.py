@@ -10,6 +10,7 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from askonce import Cache, ConfigError, Semantic
+from askonce.embedders.function import Function
 from askonce.indexes.memory import Memory
 from askonce.semantic.evidence import AGREEMENT, CELLS
 from askonce.testing.fake_script import Reply
@@ -251,6 +252,16 @@ def test_where_the_entry_is_gone_it_is_a_plain_miss(make, index, upstream, one_a
     ask(client, f"Please, {SAME[5]}")
     last = cache.last
     assert (last.kind, last.lane, last.withheld, upstream.calls) == ("miss", "", "", before + 1)
+
+
+def test_the_shipped_counts_hold_for_the_shipped_embedder_alone(make):
+    def shipped(**settings):
+        cache, _ = make(calibration="shipped", **settings)
+        return cache.session.engine.rewording._search.parts.shipped
+
+    other = Function(lambda texts: [[1.0, 0.0] for _ in texts], name="other", dimension=2)
+    assert shipped()
+    assert shipped(embedder=other, index="memory://") == {}
 
 
 def test_an_audited_hit_is_asked_live_and_counted(make, index, upstream, one_answer):

@@ -10,7 +10,6 @@ from askonce import indexes
 from askonce.errors import ConfigError
 from askonce.semantic import calibration
 from askonce.semantic.contract import Embedder, Index, Ledger
-from askonce.semantic.evidence import VERIFIER
 from askonce.semantic.lanes import Verify
 from askonce.semantic.search import Parts, Search
 from askonce.semantic.tiers import Semantic
@@ -53,19 +52,22 @@ def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | N
 def _open(semantic: Semantic, place: str | Index | None) -> Parts:
     embedder = semantic.embedder or _local()
     index, ledger = _index(place, embedder)
-    if semantic.calibration is None:
-        return Parts(embedder, index, ledger, verify())
-    shipped = dict(calibration.shipped())
-    if semantic.embedder is not None:
-        # The score of this lane has the cosine in it, and that of another model means other things.
-        shipped.pop(VERIFIER, None)
-    return Parts(embedder, index, ledger, verify(), shipped)
+    # What was counted is of the shipped embedder: the cosines of another one say something else.
+    holds = semantic.calibration is not None and _is_shipped(embedder)
+    return Parts(embedder, index, ledger, verify(), calibration.shipped() if holds else {})
 
 
 def _local() -> Embedder:
     from askonce.embedders.local import Local
 
     return Local()
+
+
+def _is_shipped(embedder: Embedder) -> bool:
+    try:
+        return embedder.name == _local().name
+    except ConfigError:  # it is not installed
+        return False
 
 
 def verify() -> Verify | None:
