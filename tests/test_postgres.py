@@ -24,7 +24,7 @@ from askonce.cli import main
 from askonce.errors import ConfigError
 from askonce.model import Entry
 from askonce.postgres import address
-from askonce.postgres.sessions import Sessions
+from askonce.postgres.sessions import MOST, Sessions
 from askonce.postgres.store import BETWEEN_SWEEPS, PostgreSQL
 from askonce.stores.memory import Memory
 from askonce.stores.tiered import Tiered
@@ -238,6 +238,46 @@ def test_expired_entries_are_dropped_by_later_puts(url):
         run(store.put({b"n" * 19 + bytes((n,)): Entry(b"", 2000.0)}))
     assert len(run(store.scan())) == BETWEEN_SWEEPS + 1
     run(store.close())
+
+
+def test_any_number_of_threads_share_eight_sessions(url):
+    sessions = Sessions(address.read(url), {})
+    with contextlib.closing(sessions.open(5)) as session, ThreadPoolExecutor(20) as pool:
+
+        def waiting():
+            return session.run(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            )[0][0]
+
+        session.run("SELECT pg_advisory_lock(1)")
+        asked = [
+            pool.submit(sessions.ask, "SELECT pg_advisory_xact_lock_shared(1)") for _ in range(20)
+        ]
+        turns = iter(range(500))
+        while waiting() < MOST and next(turns, -1) >= 0:
+            threading.Event().wait(0.01)
+        # Twenty sessions of their own would be there within some milliseconds.
+        threading.Event().wait(0.5)
+        assert waiting() == MOST
+        session.run("SELECT pg_advisory_unlock(1)")
+        assert all(len(it.result()) == 1 for it in asked)
+    sessions.close()
+
+
+def test_who_may_only_read_and_write_uses_the_tables_of_their_owner(postgresql, url):
+    key = b"k" * 20
+    with contextlib.closing(Sessions(address.read(url), {}).open(5)) as session:
+        session.run("CREATE ROLE writer LOGIN")
+        session.run("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO writer")
+        session.run("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO writer")
+    owner, writer = PostgreSQL(url), PostgreSQL(url.replace("postgres@", "writer@"))
+    run(owner.put({key: Entry(b"kept", 1.0)}))
+    assert run(writer.get((key,))).entries[0].body == b"kept"
+    tagged = Entry(b"new", 1.0, tags=run(writer.get((), ["doc:1"])).versions)
+    run(writer.put({key: tagged}))
+    assert run(owner.get((key,))).entries == (tagged,)
+    run(owner.close())
+    run(writer.close())
 
 
 # The URL

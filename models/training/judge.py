@@ -54,10 +54,8 @@ def cosine(embedder: Local, q1: str, q2: str) -> float:
 
 def judged(read: float, similarity: float, q1: str, q2: str) -> dict[str, float]:
     """Return what the verifier says, and what it and the cosine say together."""
-    of = likeness.SHIPPED
-    total = NEVER
-    if 0.0 < read < 1.0:
-        total = likeness.logit(read) + of.similarity * likeness.near(similarity, q1, q2)
+    is_read = 0.0 < read < 1.0
+    total = likeness.total(read, similarity, q1, q2) if is_read else NEVER
     score = likeness.score(read, similarity, q1, q2)
     return {"read": round(read, 6), "total": round(total, 4), "score": round(score, 6)}
 

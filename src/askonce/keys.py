@@ -248,7 +248,7 @@ def value_key(kind: str, arguments: Mapping[str, Any], *, tenant: str = "") -> b
     return key
 
 
-_JSON = frozenset({int, float, bool, type(None)})
+_SCALARS = frozenset({int, float, bool, type(None)})
 
 
 def _check_json(members: Iterable[Any]) -> None:
@@ -262,7 +262,7 @@ def _check_json(members: Iterable[Any]) -> None:
                 waiting.append(item.values())
             elif kind is list or kind is tuple:
                 waiting.append(item)
-            elif kind not in _JSON:
+            elif kind not in _SCALARS:
                 raise Ambiguous(f"a {kind.__qualname__} is not JSON; pass its text or number")
 
 

@@ -15,7 +15,7 @@ from askonce.blocking import run
 from askonce.commands.terminal import Progress
 from askonce.errors import ConfigError
 from askonce.model import Entry
-from askonce.stores import POSTGRES, REDIS, open_store
+from askonce.stores import POSTGRES, address_of, open_store
 from askonce.stores.contract import Store
 from askonce.stores.sqlite import SQLite
 
@@ -85,15 +85,9 @@ def place(url: str | None) -> Place:
 
         path = platformdirs.user_cache_path("askonce") / "answers.db"
         return FilePlace(f"sqlite:///{path}", "default", str(path), path)
-    scheme = url.partition("://")[0]
-    if scheme in REDIS:
-        from askonce.redis import address
-
-        return Place(url, said_by, address.read(url).shown)
-    if scheme in POSTGRES:
-        from askonce.postgres import address as of_postgres
-
-        return Place(url, said_by, of_postgres.read(url).shown)
+    server = address_of(url)
+    if server is not None:
+        return Place(url, said_by, server.shown)
     if url.startswith("memory:"):
         raise ConfigError(
             "memory:// lives and ends with its program, so no command can see it; "

@@ -19,7 +19,8 @@ from askonce.postgres.sessions import Sessions
 
 OLDEST = 13
 """The oldest version that is still mended: https://www.postgresql.org/support/versioning/."""
-NEAREST_VECTORS = "0.8"
+OLDEST_VECTORS = (0, 8)
+"""Of pgvector: the first that goes on searching until enough are of a scope."""
 
 LOOKS = 50
 SLOW = 0.005
@@ -27,7 +28,8 @@ SLOW = 0.005
 
 _MAY = """SELECT has_schema_privilege(current_schema(), 'CREATE'), current_user, current_schema(),
     pg_is_in_recovery()"""
-_VECTOR = "SELECT default_version, installed_version FROM pg_available_extensions WHERE name = "
+_VECTOR = """SELECT coalesce(installed_version, default_version) FROM pg_available_extensions
+    WHERE name = 'vector'"""
 _KEPT = """SELECT reltuples::bigint, pg_total_relation_size(oid) FROM pg_class
     WHERE oid = to_regclass('{name}')"""
 
@@ -100,15 +102,15 @@ def _may(session: Any) -> Check:
 
 
 def _vectors(session: Any) -> Check:
-    rows = session.run(f"{_VECTOR}'vector'")
+    rows = session.run(_VECTOR)
     if not rows:
         return Check("pgvector", "ok", "not there; only the semantic tiers need it")
-    version = str(rows[0][1] or rows[0][0])
-    if [int(it) for it in version.split(".")[:2]] < [int(it) for it in NEAREST_VECTORS.split(".")]:
+    version = str(rows[0][0])
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_VECTORS:
         return Check(
             "pgvector",
             "warn",
-            f"{version}: the semantic tiers need {NEAREST_VECTORS}",
+            f"{version}: the semantic tiers need {'.'.join(map(str, OLDEST_VECTORS))}",
             "upgrade pgvector, then ALTER EXTENSION vector UPDATE",
         )
     return Check("pgvector", "ok", version)

@@ -42,9 +42,9 @@ _BOARD = 2**16
 
 _TAKE = "SELECT pg_try_advisory_lock({lock})"
 _FREE = "SELECT pg_advisory_unlock({lock})"
-_FAIL = """INSERT INTO {{numbers}} AS old VALUES ({place}, 1)
+_FAIL = """INSERT INTO {numbers} AS old VALUES ({place}, 1)
     ON CONFLICT (place) DO UPDATE SET number = old.number + 1"""
-_FAILURES = "SELECT number FROM {{numbers}} WHERE place = {place}"
+_FAILURES = "SELECT number FROM {numbers} WHERE place = {place}"
 
 Work: TypeAlias = Callable[[], Any]
 Job: TypeAlias = "tuple[Work, Future[Any]]"
@@ -91,7 +91,7 @@ class PostgresLeases:
         """Give the lease back. Allowed from a finaliser."""
         TAKEN.pop(self._token(key), None)
         if failed:
-            self._begin(lambda: self._run(self._sql(_FAIL, place=_place(key))))
+            self._begin(lambda: self._run(self._tables.sql(_FAIL, place=_place(key))))
         self._begin(lambda: self._free(key))
 
     def holder(self, key: bytes) -> int | None:
@@ -105,7 +105,7 @@ class PostgresLeases:
 
     async def failures(self, key: bytes) -> int:
         """Return a number that changes when a leader of this key fails."""
-        statement = self._sql(_FAILURES, place=_place(key))
+        statement = self._tables.sql(_FAILURES, place=_place(key))
         try:
             rows = await self._asked(lambda: self._run(statement))
         except StoreError:
@@ -202,9 +202,6 @@ class PostgresLeases:
 
     def _token(self, key: bytes) -> bytes:
         return f"{self._sessions.address.namespace}:".encode() + key
-
-    def _sql(self, statement: str, **values: int) -> str:
-        return self._tables.sql(statement.format(**values))
 
 
 class _Looks:

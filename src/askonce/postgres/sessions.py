@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import threading
+import time
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -22,14 +24,25 @@ T = TypeVar("T")
 TIMEOUT_OF_SETUP = 10.0
 """Seconds to wait for tables to be made."""
 
-IDLE = 8
-"""Sessions kept for the next caller."""
+MOST = 8
+"""Sessions in use at once, and kept for the next callers."""
+PATIENCE = 2.0
+"""Seconds to wait for one of them."""
+
+_NOT_THERE = ("42P01", "42704")
+"""An undefined table and an undefined type; a message may be in any language.
+https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+
+class Missing(Refused):
+    """A table, or the type of one of its columns, is not there."""
 
 
 class Sessions(forks.Locked):
     """Sessions with a server, each for one thread at a time. Nothing is opened before the first.
 
-    Every failure is a StoreError, and comes within the address's time.
+    Every failure is a StoreError, and comes within the address's time. Those who wait for a session
+    while another one fails fail with it, and not one after another.
     """
 
     def __init__(self, address: Address, settings: dict[str, str]) -> None:
@@ -39,6 +52,8 @@ class Sessions(forks.Locked):
         self._idle: list[Any] = []
         self._ending = weakref.finalize(self, _close_all, self._idle)
         self._inherited: list[object] = []
+        self._room = threading.Semaphore(MOST)
+        self._lost = float("-inf")
         self._closed = False
 
     def do(self, work: Callable[[Any], T]) -> T:
@@ -54,6 +69,26 @@ class Sessions(forks.Locked):
 
     def _done(self, attempt: Callable[[Any], T]) -> T:
         self.check_open()
+        room, began = self._room, time.monotonic()
+        if not room.acquire(timeout=PATIENCE):
+            raise StoreError(f"{self.address.shown}: all sessions have been busy for too long")
+        try:
+            return self._unless_lost(began, attempt)
+        finally:
+            room.release()
+
+    def _unless_lost(self, began: float, attempt: Callable[[Any], T]) -> T:
+        if self._lost > began:
+            raise StoreError(f"{self.address.shown}: it has just failed another thread")
+        try:
+            return self._tried(attempt)
+        except Refused:
+            raise
+        except StoreError:
+            self._lost = time.monotonic()
+            raise
+
+    def _tried(self, attempt: Callable[[Any], T]) -> T:
         try:
             session = self._idle.pop()
         except IndexError:
@@ -93,6 +128,7 @@ class Sessions(forks.Locked):
             self._ending.detach()
             self._inherited.append(self._idle)
             self._idle = []
+            self._room = threading.Semaphore(MOST)
             self._ending = weakref.finalize(self, _close_all, self._idle)
 
     def _attempt(self, session: Any, attempt: Callable[[Any], T]) -> T:
@@ -122,7 +158,7 @@ class Sessions(forks.Locked):
         return done
 
     def _give(self, session: Any) -> None:
-        if self._closed or len(self._idle) >= IDLE:
+        if self._closed or len(self._idle) >= MOST:
             close(session)
         else:
             self._idle.append(session)
@@ -160,7 +196,8 @@ class Sessions(forks.Locked):
         text = said.get("M", "") if isinstance(said, dict) else str(error)
         # Of class 57, such as a server that shuts down, the session is lost.
         lost = isinstance(said, dict) and str(said.get("C", "")).startswith(("57", "08"))
-        kind = Refused if answered and not lost else StoreError
+        missing = isinstance(said, dict) and said.get("C") in _NOT_THERE
+        kind = StoreError if lost or not answered else Missing if missing else Refused
         return kind(f"{self.address.shown}: {text or type(error).__name__}")
 
 

@@ -40,7 +40,7 @@ BETWEEN_SWEEPS, SWEPT = 32, 128
 """Puts between two sweeps, and expired entries that a sweep drops at most."""
 
 GENERATION = -1
-"""The place of the generation among the counts; those from 0 on are failures of leaders."""
+"""The place of the generation among the numbers; those from 0 on are failures of leaders."""
 
 _NEEDS = "a user who may create tables"
 
@@ -54,7 +54,7 @@ CREATE TABLE IF NOT EXISTS {tags} (
     id bigint GENERATED ALWAYS AS IDENTITY, name bytea PRIMARY KEY, version bytea NOT NULL);
 CREATE INDEX IF NOT EXISTS {tags}_id ON {tags} (id);
 CREATE TABLE IF NOT EXISTS {numbers} (place integer PRIMARY KEY, number bigint NOT NULL);
-INSERT INTO {numbers} VALUES (-1, (random() * 1e18)::bigint) ON CONFLICT DO NOTHING;
+INSERT INTO {numbers} VALUES ({generation}, (random() * 1e18)::bigint) ON CONFLICT DO NOTHING;
 """
 
 _FIND = "SELECT true, key, value FROM {entries} WHERE key IN ({keys})"
@@ -71,10 +71,10 @@ _SWEEP = """DELETE FROM {entries} WHERE key IN (
     SELECT key FROM {entries} WHERE expires <= {now} LIMIT {most} FOR UPDATE SKIP LOCKED)"""
 # Even if nothing was here: the near store of another process may hold one of them.
 _FORGET = """WITH gone AS (DELETE FROM {entries} WHERE key IN ({keys}) RETURNING 1),
-    told AS (UPDATE {numbers} SET number = (random() * 1e18)::bigint WHERE place = -1)
+    told AS (UPDATE {numbers} SET number = (random() * 1e18)::bigint WHERE place = {generation})
     SELECT count(*) FROM gone"""
 _PAGE = "SELECT true, key, value FROM {entries} WHERE key > {after} ORDER BY key LIMIT {most}"
-_NUMBER = "SELECT number FROM {numbers} WHERE place = {place}"
+_GENERATION = "SELECT number FROM {numbers} WHERE place = {generation}"
 
 
 class PostgreSQL:
@@ -96,6 +96,7 @@ class PostgreSQL:
         said = address.read(url) if isinstance(url, str) else url
         self._clock = clock
         names = {it: f"{said.namespace}_{it}" for it in ("entries", "tags", "numbers")}
+        names["generation"] = str(GENERATION)
         self._tables = Tables(Sessions(said, {}), names, made=_TABLES, needs=_NEEDS)
         self._workers = Workers()
         self._puts = 0
@@ -127,7 +128,7 @@ class PostgreSQL:
 
     async def generation(self) -> int:
         """Return a number that changes when any process forgets entries."""
-        rows = await self._off_loop(lambda: self._ask(_NUMBER, place=GENERATION))
+        rows = await self._off_loop(lambda: self._ask(_GENERATION))
         return int(rows[0][0]) if rows else 0
 
     async def close(self) -> None:
@@ -151,13 +152,7 @@ class PostgreSQL:
         return await asyncio.wrap_future(self._workers.begin(work))
 
     def _ask(self, statement: str, **values: object) -> list[list[Any]]:
-        return self._tables.ask(self._sql(statement, **values))
-
-    def _sql(self, statement: str, **values: object) -> str:
-        # First the names of tables, which are letters and digits: they bring no brackets in.
-        for name, value in values.items():
-            statement = statement.replace(f"{{{name}}}", str(value))
-        return self._tables.sql(statement)
+        return self._tables.ask(self._tables.sql(statement, **values))
 
     def _get(self, keys: Sequence[bytes], tags: Collection[str]) -> Found:
         parts = [_FIND] if keys else []
@@ -206,10 +201,12 @@ class PostgreSQL:
             f"({blob(name)}, {blob(os.urandom(16))})" for name in sorted(map(_name, tags))
         )
 
+        sql = self._tables.sql
+
         def work(session: Any) -> None:
-            if (session.run(self._sql(_HOW_MANY))[0][0] or 0) + len(tags) > MOST_TAGS:
-                session.run(self._sql(_DROP_TAGS))
-            session.run(self._sql(_ADD, rows=rows))
+            if (session.run(sql(_HOW_MANY))[0][0] or 0) + len(tags) > MOST_TAGS:
+                session.run(sql(_DROP_TAGS))
+            session.run(sql(_ADD, rows=rows))
 
         self._tables.do(work)
         versions = self._versions(tags)
@@ -227,7 +224,7 @@ class PostgreSQL:
         except (ValueError, OverflowError) as error:
             raise StoreError(f"this cannot be stored: {error}") from error
         statements = [
-            self._sql(_KEEP, rows=",".join(rows[start : start + AT_ONCE]))
+            self._tables.sql(_KEEP, rows=",".join(rows[start : start + AT_ONCE]))
             for start in range(0, len(rows), AT_ONCE)
         ]
         if len(statements) > 1:

@@ -1,4 +1,4 @@
-"""Tables that are made at first use, and made again when somebody has dropped them."""
+"""Tables that are made where they are missing, and the statements on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from askonce.errors import StoreError
-from askonce.postgres.sessions import Sessions
+from askonce.postgres.sessions import Missing, Sessions
 from askonce.stores.breaker import Refused
 
 T = TypeVar("T")
@@ -28,11 +28,10 @@ class Tables:
         self._names = names
         self._made = made
         self._needs = needs
-        self._are_made = False
 
-    def sql(self, text: str) -> str:
-        """Put the names into a statement."""
-        return text.format_map(self._names)
+    def sql(self, text: str, **values: object) -> str:
+        """Put the names of tables, and values as SQL has them, into a statement."""
+        return text.format_map({**self._names, **values})
 
     def do(self, work: Callable[[Any], T]) -> T:
         """Do some work in a transaction, on tables that are there."""
@@ -47,15 +46,12 @@ class Tables:
         self.sessions.close()
 
     def _on_tables(self, attempt: Callable[[], T]) -> T:
-        if not self._are_made:
-            self._make()
         try:
             return attempt()
-        except Refused as error:
-            if "does not exist" not in str(error):
-                raise
-        # Somebody has dropped them.
-        self._make()
+        except Missing:
+            # Nobody has used them yet, or somebody has dropped them. Not made at each start: that
+            # takes locks on them, and a user who owns them.
+            self._make()
         return attempt()
 
     def _make(self) -> None:
@@ -69,7 +65,6 @@ class Tables:
             self.sessions.set_up(work)
         except Refused as error:
             raise StoreError(f"{error}; it needs {self._needs}") from error
-        self._are_made = True
 
 
 def blob(value: bytes) -> str:

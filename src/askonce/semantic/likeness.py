@@ -39,8 +39,13 @@ def score(read: float, similarity: float, old: str, new: str, weights: Weights =
     """
     if not 0.0 < read < 1.0:
         return read
-    total = logit(read) + weights.similarity * near(similarity, old, new, weights)
-    return 1.0 / (1.0 + math.exp(-(weights.scale * total + weights.shift)))
+    both = total(read, similarity, old, new, weights)
+    return 1.0 / (1.0 + math.exp(-(weights.scale * both + weights.shift)))
+
+
+def total(read: float, similarity: float, old: str, new: str, weights: Weights = SHIPPED) -> float:
+    """Return what the two say together, before it is fitted. `read` is between 0 and 1."""
+    return logit(read) + weights.similarity * near(similarity, old, new, weights)
 
 
 def near(similarity: float, old: str, new: str, weights: Weights = SHIPPED) -> float:

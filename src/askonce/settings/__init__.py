@@ -23,7 +23,7 @@ from askonce.rules import Rule, Rules
 from askonce.semantic import tiers
 from askonce.semantic.tiers import Semantic
 from askonce.settings.written import Written, load, nearest, quoted
-from askonce.stores import POSTGRES, REDIS, open_store
+from askonce.stores import SERVERS, address_of, open_store
 
 FILE = "askonce.toml"
 
@@ -173,18 +173,9 @@ def _readers(policies: Mapping[str, Policy]) -> dict[str, Callable[[Written], An
 
 def _url(said: Written) -> str:
     url = said.text()
-    scheme = url.partition("://")[0]
     # Whether a driver is installed is not a matter of settings.
-    if scheme in REDIS:
-        from askonce.redis import address
-
-        said.checked(lambda: address.read(url))
-    elif scheme in POSTGRES:
-        from askonce.postgres import address as of_postgres
-
-        said.checked(lambda: of_postgres.read(url))
-    else:
-        said.checked(lambda: open_store(url))
+    is_server = url.partition("://")[0] in SERVERS
+    said.checked(lambda: address_of(url) if is_server else open_store(url))
     return url
 
 

@@ -10,6 +10,8 @@ from askonce.errors import ConfigError
 from askonce.stores.memory import Memory
 
 if TYPE_CHECKING:
+    from askonce.postgres.address import Address as PostgresAddress
+    from askonce.redis.address import Address as RedisAddress
     from askonce.stores.contract import Store
 
 __all__ = ["Memory", "open_store"]
@@ -19,7 +21,8 @@ REDIS = (
     "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel",
 )  # fmt: skip
 POSTGRES = ("postgresql", "postgres")
-SCHEMES = ("memory", "sqlite", *REDIS, *POSTGRES)
+SERVERS = (*REDIS, *POSTGRES)
+SCHEMES = ("memory", "sqlite", *SERVERS)
 
 _SHAPES = (
     "memory://, sqlite:///answers.db (beside the program), sqlite:////var/cache/answers.db, "
@@ -53,10 +56,8 @@ def open_store(
         hint = f": did you mean {near[0]!r}?" if near else "."
         plain = re.sub(r"//[^/]*@", "//", url)  # a password may stand there
         raise ConfigError(f"{plain!r} is not the URL of a store{hint} Use {_SHAPES}")
-    if scheme in REDIS:
-        return _over_redis(url, memory, strict=strict)
-    if scheme in POSTGRES:
-        return _over_postgres(url, memory, strict=strict)
+    if scheme in SERVERS:
+        return _over_server(url, memory, strict=strict)
     if scheme == "memory":
         if rest:
             raise ConfigError(f"{url!r}: memory has no path, so write 'memory://'")
@@ -74,6 +75,23 @@ def file_of(url: str | None) -> Path | None:
     return Path(rest[1:]) if scheme == "sqlite" else None
 
 
+def address_of(url: str) -> RedisAddress | PostgresAddress | None:
+    """Read the URL of a server; None for one that names no server. No driver is needed.
+
+    Raises ConfigError that says what is wrong with it.
+    """
+    scheme = url.partition("://")[0]
+    if scheme in REDIS:
+        from askonce.redis import address as of_redis
+
+        return of_redis.read(url)
+    if scheme in POSTGRES:
+        from askonce.postgres import address as of_postgres
+
+        return of_postgres.read(url)
+    return None
+
+
 def _over_file(path: Path, memory: str | int, disk: str | int, *, strict: bool) -> Store:
     # sqlite3 and what belongs to it are not imported for a cache in memory.
     from askonce.stores.sqlite import SQLite
@@ -82,28 +100,27 @@ def _over_file(path: Path, memory: str | int, disk: str | int, *, strict: bool) 
     return Tiered(Memory(memory), SQLite(path, limit=disk), strict=strict)
 
 
-def _over_redis(url: str, memory: str | int, *, strict: bool) -> Store:
+def _over_server(url: str, memory: str | int, *, strict: bool) -> Store:
+    scheme = url.partition("://")[0]
+    far: Store
     try:
-        from askonce.redis.store import Redis
+        if scheme in REDIS:
+            driver, extra = "redis-py", "redis"
+            from askonce.redis.store import Redis
+
+            far = Redis(url)
+        else:
+            driver, extra = "pg8000", "postgres"
+            from askonce.postgres.store import PostgreSQL
+
+            far = PostgreSQL(url)
     except ImportError as missing:
         raise ConfigError(
-            f'{url.partition(":")[0]}:// needs redis-py: pip install "askonce[redis]"'
+            f'{scheme}:// needs {driver}: pip install "askonce[{extra}]"'
         ) from missing
     from askonce.stores.tiered import Tiered
 
-    return Tiered(Memory(memory), Redis(url), strict=strict)
-
-
-def _over_postgres(url: str, memory: str | int, *, strict: bool) -> Store:
-    try:
-        from askonce.postgres.store import PostgreSQL
-    except ImportError as missing:
-        raise ConfigError(
-            f'{url.partition(":")[0]}:// needs pg8000: pip install "askonce[postgres]"'
-        ) from missing
-    from askonce.stores.tiered import Tiered
-
-    return Tiered(Memory(memory), PostgreSQL(url), strict=strict)
+    return Tiered(Memory(memory), far, strict=strict)
 
 
 def _default_path() -> Path:
