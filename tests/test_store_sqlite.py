@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from askonce.blocking import run
+from askonce.codec import encode
 from askonce.errors import StoreError
 from askonce.model import Entry
-from askonce.stores import connections, schema, tag_table
+from askonce.stores import connections, eviction, schema, tag_table
 from askonce.stores.sqlite import SQLite
 
 KEY = bytes(range(20))
+ALIAS = bytes(range(20, 40))
 
 
 class Clock:
@@ -128,11 +130,11 @@ def test_a_file_from_the_future_is_named_and_not_touched(store, path):
     assert path.read_bytes() == before
 
 
-def test_a_file_of_an_older_version_is_set_aside_whole(store, path, caplog):
+def test_a_file_of_the_first_version_is_set_aside_whole(store, path, caplog):
     run(store.put({KEY: entry()}))
     run(store.close())
     with sqlite3.connect(path) as database:
-        database.execute(f"PRAGMA user_version = {schema.VERSION - 1}")
+        database.execute("PRAGMA user_version = 1")
     database.close()
     before = path.read_bytes()
     newer = SQLite(path)
@@ -142,7 +144,93 @@ def test_a_file_of_an_older_version_is_set_aside_whole(store, path, caplog):
     (aside,) = path.parent.glob("*damaged*")
     assert aside.read_bytes() == before
     (warning,) = caplog.messages
-    assert f"unsupported file format {schema.VERSION - 1}" in warning
+    assert "unsupported file format 1" in warning
+
+
+def make_version_2(path, entries: dict[bytes, Entry]) -> None:
+    """Turn a file with our tables into one as askonce wrote it before version 3."""
+    with sqlite3.connect(path) as database:
+        database.execute("DROP TABLE entries")
+        database.execute("""CREATE TABLE entries (
+            id INTEGER PRIMARY KEY, expires REAL, key BLOB NOT NULL UNIQUE, value BLOB NOT NULL)""")
+        database.execute(
+            "CREATE INDEX entries_by_end ON entries (expires) WHERE expires IS NOT NULL"
+        )
+        database.executemany(
+            "INSERT INTO entries (expires, key, value) VALUES (?, ?, ?)",
+            [(it.end, key, encode(key, it)) for key, it in entries.items()],
+        )
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+
+
+def test_a_file_of_version_2_is_kept_and_gets_what_it_lacks(store, path, caplog):
+    alias = Entry(KEY, created=1.0, kind="alias")
+    run(store.get((KEY,)))
+    run(store.close())
+    make_version_2(path, {KEY: entry(), ALIAS: alias})
+    newer = SQLite(path)
+    found = run(newer.get((KEY, ALIAS)))
+    assert (found.entries, dict(found.targets)) == ((entry(), alias), {})
+    run(newer.put({ALIAS: alias}))
+    assert dict(run(newer.get((ALIAS,))).targets) == {KEY: entry()}
+    run(newer.close())
+    assert not caplog.messages
+    database = sqlite3.connect(path)
+    schemas = database.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert ("entries_by_end",) not in schemas
+    database.close()
+
+
+def test_many_processes_may_open_a_file_of_version_2_at_once(store, path):
+    run(store.get((KEY,)))
+    run(store.close())
+    make_version_2(path, {KEY: entry()})
+    code = f"""
+from askonce.blocking import run
+from askonce.codec import encode
+from askonce.stores.sqlite import SQLite
+store = SQLite({str(path)!r})
+print(run(store.get(({KEY!r},))).entries[0] is not None)
+run(store.close())
+"""
+    command = [sys.executable, "-c", code]
+    started = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    assert [process.communicate(timeout=60) for process in started] == [("True\n", "")] * 6
+
+
+# Aliases
+
+
+def test_an_alias_comes_with_what_it_points_at(store):
+    alias = Entry(KEY, created=1.0, kind="alias")
+    run(store.put({KEY: entry(), ALIAS: alias}))
+    found = run(store.get((ALIAS,)))
+    assert (found.entries, dict(found.targets)) == ((alias,), {KEY: entry()})
+    run(store.forget((KEY,)))
+    found = run(store.get((ALIAS,)))
+    assert (found.entries, dict(found.targets)) == ((alias,), {})
+
+
+def test_an_alias_comes_without_an_answer_whose_tag_was_invalidated(store):
+    versions = run(store.get((), ("doc",))).versions
+    alias = Entry(KEY, created=1.0, kind="alias")
+    run(store.put({KEY: entry(tags=versions), ALIAS: alias}))
+    assert list(run(store.get((ALIAS,))).targets) == [KEY]
+    run(store.invalidate("doc"))
+    assert dict(run(store.get((ALIAS,))).targets) == {}
+
+
+def test_the_use_of_an_alias_is_a_use_of_its_answer(path, clock):
+    store = SQLite(path, limit=300_000, clock=clock)
+    run(store.put({KEY: entry(1000), ALIAS: Entry(KEY, created=1.0, kind="alias")}))
+    for turn in range(10):
+        fill(store, 50, first=turn * 50)
+        assert dict(run(store.get((ALIAS,))).targets) == {KEY: entry(1000)}
+    run(store.close())
 
 
 @pytest.mark.parametrize("kind", ["text", "application", "tables"])
@@ -246,6 +334,20 @@ def test_the_expired_go_before_the_unused(path, clock):
     fill(store, 60, first=1000)
     assert all(get(store, key) is not None for key in early)
     assert sum(get(store, key) is not None for key in expired) < 90
+    run(store.close())
+
+
+def test_the_expired_are_found_behind_many_others(path, clock):
+    store = SQLite(path, limit=600_000, clock=clock)
+    small = fill(store, 3 * eviction.SWEPT, size=100)
+    expired = [bytes((number, 7)) * 10 for number in range(200)]
+    run(store.put({key: entry(1000, expires=clock.now + 0.5) for key in expired}))
+    fill(store, 200, first=5000)
+    assert sum(get(store, key) is not None for key in small) > len(small) / 2
+    database = sqlite3.connect(path)
+    keys = {key for (key,) in database.execute("SELECT key FROM entries")}
+    database.close()
+    assert keys.isdisjoint(expired)
     run(store.close())
 
 

@@ -159,10 +159,15 @@ class Engine:
         target = None if key is None else await self._target(key, options)
         if target is None:
             # What was remembered may have ended, and another process have pointed elsewhere.
-            pointer = (await self.shelf.read((alias,), (), options.tenant)).entries[0]
+            found = await self.shelf.read((alias,), (), options.tenant)
+            pointer = found.entries[0]
             if pointer is None or pointer.kind != "alias" or pointer.body == key:
                 return None
-            target = await self._target(self._remember(alias, pointer.body), options)
+            key = self._remember(alias, pointer.body)
+            entry = found.targets.get(key)
+            if entry is not None and entry.kind != "alias" and self._servable(entry, options):
+                return Recalled(key, entry)
+            target = await self._target(key, options)
         return target
 
     async def find(self, key: bytes, options: Options) -> Entry | None:

@@ -34,6 +34,8 @@ class Found(Struct, frozen=True, gc=False):
 
     entries: tuple[Entry | None, ...]
     versions: Versions = {}
+    targets: Mapping[bytes, Entry] = {}
+    """What aliases among the entries point at, by key, where a store looked for it at once."""
 
 
 StoreState: TypeAlias = Literal["working", "refusing", "failing", "alone"]

@@ -1,18 +1,24 @@
-"""Keeping a SQLite file near its limit: expired entries go, then the least recently used."""
+"""Keeping a SQLite file near its limit: expired entries go, then the least recently used.
+
+Nothing lists the expired. A hand goes round the file, some rows at each look, and drops those it
+meets: it is once round before half of a full file of small entries has been replaced.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+from typing import Any
 
 BATCH = 64
-"""Entries looked at in one step."""
+"""Entries evicted in one step."""
+SWEPT = 256
+"""Entries that the hand passes at each look; two looks are 60 to 120 puts of 2 KB apart."""
 
 MOST_PAGES = 512
 """Pages given back to the system in one call, about 2 MB; each may have to be moved first."""
 
-_EXPIRED = """SELECT id, length(value) FROM entries
-    WHERE expires IS NOT NULL AND expires <= ? ORDER BY expires LIMIT ?"""
+_BEHIND = "SELECT id, length(value), expires FROM entries WHERE id > ? ORDER BY id LIMIT ?"
 _UNUSED = "SELECT id, length(value) FROM entries ORDER BY id LIMIT ?"
 _DELETE = "DELETE FROM entries WHERE id = ?"
 
@@ -22,16 +28,23 @@ def slack(limit: int) -> int:
     return min(limit // 64, 2**18)
 
 
-def trim(connection: sqlite3.Connection, limit: int, written: int, now: float) -> None:
-    """Evict, in a transaction, while the file holds more than `limit` bytes.
+def trim(
+    connection: sqlite3.Connection, limit: int, written: int, now: float, hand: int = 0
+) -> int:
+    """Evict, in a transaction, while the file holds more than `limit` bytes; move the hand.
 
     `written` is how many were added since the last time. Some times that much is freed at most, so
     that a limit that was lowered is paid for in instalments, not by one unlucky caller.
     """
     page, pages, free = _sizes(connection)
     excess = (pages - free) * page - limit
-    if excess > 0:
-        _evict(connection, min(excess, 8 * written) + slack(limit), now)
+    if excess <= 0:
+        return hand
+    goal = min(excess, 8 * written) + slack(limit)
+    rows = connection.execute(_BEHIND, (hand, SWEPT)).fetchall()
+    goal -= _delete(connection, [row for row in rows if _is_over(row[2], now)])
+    _evict(connection, goal)
+    return rows[-1][0] if len(rows) == SWEPT else 0
 
 
 def give_back(connection: sqlite3.Connection, limit: int) -> None:
@@ -47,17 +60,25 @@ def give_back(connection: sqlite3.Connection, limit: int) -> None:
             connection.executescript(f"PRAGMA incremental_vacuum({min(spare, MOST_PAGES)})")
 
 
-def _evict(connection: sqlite3.Connection, goal: int, now: float) -> None:
+def _evict(connection: sqlite3.Connection, goal: int) -> None:
     while goal > 0:
-        rows = connection.execute(_EXPIRED, (now, BATCH)).fetchall()
-        rows = rows or connection.execute(_UNUSED, (BATCH,)).fetchall()
+        rows = connection.execute(_UNUSED, (BATCH,)).fetchall()
         if not rows:
             return
         for row in rows:
-            connection.execute(_DELETE, row[:1])
-            goal -= row[1] or 0
+            goal -= _delete(connection, [row])
             if goal <= 0:
                 return
+
+
+def _delete(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> int:
+    """Delete rows and say how many bytes they held."""
+    connection.executemany(_DELETE, [row[:1] for row in rows])
+    return sum(row[1] or 0 for row in rows)
+
+
+def _is_over(expires: object, now: float) -> bool:
+    return isinstance(expires, float) and expires <= now
 
 
 def _sizes(connection: sqlite3.Connection) -> tuple[int, int, int]:

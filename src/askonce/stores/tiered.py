@@ -94,9 +94,9 @@ class Tiered:
                 raise
             return Found(tuple(held), NOTHING)
         fetched = {k: e for k, e in zip(missing, found.entries, strict=True) if e is not None}
-        self._near.copy(_untagged(fetched), drops)
+        self._near.copy(_untagged({**fetched, **found.targets}), drops)
         entries = [fetched.get(k) if e is None else e for k, e in zip(keys, held, strict=True)]
-        return Found(tuple(entries), found.versions)
+        return Found(tuple(entries), found.versions, found.targets)
 
     async def _look(self, keys: Sequence[bytes], tags: Collection[str], drops: int) -> Found:
         # A look into a file is short: to share it would cost 2 us of 15, and nobody waits for it.

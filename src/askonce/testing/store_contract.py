@@ -141,6 +141,19 @@ class StoreContract:
         caller.put({KEYS[0]: value, KEYS[1]: alias})
         assert caller.get(KEYS[1], KEYS[0]).entries == (alias, value)
 
+    def test_what_comes_with_an_alias_is_what_its_key_has(self, caller: Caller) -> None:
+        tagged = entry(b"tagged", **caller.versions("doc"))
+        answers = {KEYS[0]: entry(b"plain"), KEYS[1]: tagged, KEYS[2]: entry(b"forgotten")}
+        aliases = {
+            alias: Entry(key, created=1.0, kind="alias")
+            for alias, key in zip(KEYS[3:], KEYS, strict=False)
+        }
+        caller.put(answers | aliases)
+        caller.invalidate("doc")
+        caller.forget(KEYS[2])
+        targets = caller.get(*aliases).targets
+        assert {key: caller.entry(key) for key in targets} == targets
+
     def test_what_was_never_put_is_absent(self, caller: Caller) -> None:
         assert caller.get(*KEYS).entries == (None,) * len(KEYS)
 
