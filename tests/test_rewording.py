@@ -12,7 +12,7 @@ from openai import AsyncOpenAI, OpenAI
 from askonce import Cache, ConfigError, Semantic
 from askonce.embedders.function import Function
 from askonce.indexes.memory import Memory
-from askonce.semantic.evidence import AGREEMENT, CELLS
+from askonce.semantic.evidence import ACRONYM, AGREEMENT, CELLS
 from askonce.testing.fake_script import Reply
 
 SAME = [
@@ -106,6 +106,19 @@ def test_what_is_judged_to_be_the_same_is_a_hit_on_the_older_answer_from_then_on
     # Other wordings with the same canonical text follow.
     assert ask(client, "Can you tell me what a gift card is?") == first
     assert (cache.last.tier, upstream.calls) == ("canonical", 2)
+
+
+def test_another_process_follows_a_verified_alias_at_first_sight(make, one_answer, tmp_path):
+    url = f"sqlite:///{tmp_path}/answers.db"
+    cache, client = make(url, direct=False)
+    first = ask(client, SAME[0])
+    key = cache.last.key
+    ask(client, SAME[1])
+    settled(cache)
+    cache.close()
+    again, client = make(url, direct=False)
+    assert ask(client, SAME[1]) == first
+    assert (again.last.tier, again.last.key) == ("verified", key)
 
 
 def test_what_is_judged_to_differ_keeps_an_answer_of_its_own(make, upstream):
@@ -453,3 +466,95 @@ def test_secrets_and_an_index_in_the_clear_exclude_each_other():
     with pytest.raises(ConfigError, match="in the clear"):
         Cache("sqlite:////nowhere/none.db", semantic=True, secrets=b"s" * 32)
     Cache("memory://", semantic=Semantic(index="memory://"), secrets=b"s" * 32).close()
+
+
+# Acronyms
+
+DEFINED = "What is Retrieval-Augmented Generation?"
+BY_ACRONYM = ["Can you explain RAG in AI?", "What is RAG in AI?", "Describe RAG in AI"]
+
+
+@pytest.fixture
+def definition(upstream) -> None:
+    upstream.script = lambda _: Reply(
+        text="Retrieval-Augmented Generation (RAG) is an AI technique that lets language models "
+        "look up passages in documents before they answer."
+    )
+
+
+def acronyms_counted(index: Memory) -> dict[str, int]:
+    return {name: count for name, count in index.ledger.read().items() if name.startswith(ACRONYM)}
+
+
+def test_hits_by_an_acronym_are_audited_but_the_first_of_a_process(
+    make, upstream, index, definition
+):
+    cache, client = make(judge=Constant(True), audits=1.0)
+    ask(client, DEFINED)
+    ask(client, BY_ACRONYM[0])
+    assert (cache.last.kind, cache.last.lane, cache.last.bound) == ("hit", ACRONYM, 1.0)
+    for count, text in enumerate(BY_ACRONYM[1:], 1):
+        ask(client, text)
+        assert (cache.last.kind, cache.last.withheld, cache.last.lane) == ("miss", "audit", ACRONYM)
+        settled(cache)
+        assert acronyms_counted(index) == {f"{ACRONYM}/{CELLS - 1}/right": count}
+        ask(client, text)
+        assert (cache.last.kind, cache.last.tier) == ("hit", "verified")
+
+
+def test_an_acronym_that_led_to_a_wrong_answer_leads_there_no_more(
+    make, upstream, index, definition
+):
+    judge = Constant(False)
+    cache, client = make(judge=judge, audits=1.0, max_error=0.9)
+    ask(client, DEFINED)
+    ask(client, BY_ACRONYM[0])
+    ask(client, BY_ACRONYM[1])
+    settled(cache)
+    assert acronyms_counted(index) == {f"{ACRONYM}/{CELLS - 1}/wrong": 1}
+    judge.opinion = None
+    ask(client, BY_ACRONYM[2])
+    assert (cache.last.kind, cache.last.withheld) == ("miss", "")
+
+
+def test_audits_that_contradict_the_bound_close_the_way_by_acronyms_until_others_reopen_it(
+    make, upstream, index, definition
+):
+    index.ledger.add({f"{ACRONYM}/{CELLS - 1}/wrong": 2})
+    cache, client = make(judge=Constant(True))
+    ask(client, DEFINED)
+    ask(client, BY_ACRONYM[0])
+    assert (cache.last.kind, cache.last.withheld) == ("miss", "")
+    settled(cache)
+    assert acronyms_counted(index)[f"{ACRONYM}/{CELLS - 1}/right"] == 1
+    index.ledger.add({f"{ACRONYM}/{CELLS - 1}/right": 1000})
+    cache.session.engine.rewording._search._read = float("-inf")
+    ask(client, BY_ACRONYM[1])
+    assert (cache.last.kind, cache.last.lane) == ("hit", ACRONYM)
+
+
+def test_in_the_shadow_an_acronym_is_looked_up_and_not_served(make, upstream, definition):
+    cache, client = make(shadow=True)
+    ask(client, DEFINED)
+    ask(client, BY_ACRONYM[0])
+    assert (cache.last.kind, cache.last.withheld, cache.last.lane) == ("miss", "shadow", ACRONYM)
+
+
+# What fails again and again
+
+
+def test_an_embedder_that_fails_each_time_is_left_alone_for_a_second(make, upstream, caplog):
+    asked = []
+
+    def embed(texts):
+        asked.append(texts)
+        raise RuntimeError("no model")
+
+    embedder = Function(embed, name="broken", dimension=2)
+    cache, client = make(embedder=embedder, index=Memory(2), direct=False)
+    for number in range(40):
+        ask(client, f"How do I reset password number {number}?")
+        assert cache.last.kind == "miss"
+    # Three in a row, then one a second; each call asks for two vectors.
+    assert 3 <= len(asked) < 40
+    assert "so it was a miss: could not look for near questions: RuntimeError" in caplog.text

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from askonce.model import Reason
 from askonce.semantic import bounds, evidence
-from askonce.semantic.evidence import CELLS, LANES, VERIFIER, Evidence, Tally, Threshold
+from askonce.semantic.evidence import ACRONYM, CELLS, LANES, VERIFIER, Evidence, Tally, Threshold
 
 
 def tally(right=(), wrong=()):
@@ -90,10 +90,22 @@ def test_a_ledger_is_read_by_lane_and_cell():
         evidence.names(VERIFIER, 0.97, right=False),
     ]
     read = evidence.read({names[0]: 3, names[1]: 1, "apart/ff": 9, "verifier/99/right": 5})
-    assert set(read) == set(LANES)
+    assert set(read) == {*LANES, ACRONYM}
     at = evidence.cell(0.97)
     assert (read[VERIFIER].right[at], read[VERIFIER].wrong[at]) == (3, 1)
     assert sum(read[VERIFIER].right) == 3
+
+
+def test_what_needs_no_score_is_open_until_its_audits_contradict_the_bound():
+    assert own(Tally()).unless_contradicted(VERIFIER, 0.01) == Threshold(0, 0, 0, 1.0)
+    known = own(tally(right=[(49, 299)])).unless_contradicted(VERIFIER, 0.01)
+    assert (known.wrong, known.of, known.own) == (0, 299, 299)
+    assert known.bound <= 0.01
+    # One wrong of six may be chance; one of five may not, at 95 %.
+    one_of_six = own(tally(right=[(49, 5)], wrong=[(49, 1)]))
+    assert one_of_six.unless_contradicted(VERIFIER, 0.01).cell == 0
+    one_of_five = own(tally(right=[(49, 4)], wrong=[(49, 1)]))
+    assert one_of_five.unless_contradicted(VERIFIER, 0.01) == evidence.CONTRADICTED
 
 
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 4)), min_size=CELLS, max_size=CELLS))

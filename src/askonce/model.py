@@ -108,10 +108,10 @@ class Outcome(Struct):
 
     `tier` is set where the answer is that of another wording: "canonical" where both have one
     canonical text, "verified" where the two answers were judged to be the same before, "direct"
-    where a lane answered at once. Of a direct hit `lane` ("acronym", "agreement" or "verifier"),
-    `matched` (the other wording), `similarity` (cosine), `score` (of the lane, 0 to 1) and `bound`
-    (on the part of such hits that are wrong, at 95 % confidence) are told; also on a miss, where
-    `withheld` says why such an answer was not served: "audit" or "shadow".
+    where a lane answered at once. Of a direct hit `lane` ("acronym", "agreement" or "verifier") and
+    `bound` (on the part of such hits that are wrong, at 95 % confidence) are told, and but for an
+    acronym `matched` (the other wording), `similarity` (cosine) and `score` (of the lane, 0 to 1);
+    also on a miss, where `withheld` says why such an answer was not served: "audit" or "shadow".
     """
 
     kind: OutcomeKind

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -17,16 +18,19 @@ from msgspec import Struct, structs
 from askonce import entries
 from askonce.blocking import run
 from askonce.colours import Colour, Workers
+from askonce.errors import StoreError
 from askonce.guards.exactness import exact_only
 from askonce.guards.vetoes import veto
 from askonce.model import Entry, Outcome, Reason
 from askonce.plans import Plan
 from askonce.semantic import acronyms, wordings
 from askonce.semantic.contract import Wording
+from askonce.semantic.evidence import ACRONYM
 from askonce.semantic.judges import Answered, Judge, SameAnswer
 from askonce.semantic.search import Near, Search
 from askonce.semantic.tiers import Semantic
 from askonce.semantic.wordings import Asked
+from askonce.stores.breaker import Breaker
 
 if TYPE_CHECKING:
     from askonce.engine import Engine
@@ -41,6 +45,7 @@ MOST_WAITING = 1000
 """Answers that wait for a judge; beyond, new ones are not judged."""
 MOST_SENSES = 8
 """Entries that one acronym may lead to."""
+FAILING = "a near question was not looked for, so it was a miss: %s"
 
 
 class Wanted(Struct, frozen=True):
@@ -63,6 +68,8 @@ class Rewording:
         self._lookups = Workers()
         self._judging = Workers()
         self._room = threading.Semaphore(MOST_WAITING)
+        # A lookup may be late once because a machine is busy; what hangs is late each time.
+        self._breaker = Breaker(time.monotonic, message=FAILING, patience=3)
         self._log = _Log(semantic.log)
 
     # Before the call
@@ -92,11 +99,10 @@ class Rewording:
                 return hit, wanted
         if wanted.scope is None:
             return None, wanted
-        if self._semantic.direct and not self._semantic.shadow:
-            hit = await self._by_acronym(plan, wanted, colour)
-            if hit is not None:
-                return hit, wanted
-        near = await self._look(wanted, colour)
+        near = await self._by_acronym(plan, wanted, colour) if self._semantic.direct else None
+        if near is None or near.decision.served is None:
+            found = await self._look(wanted, colour)
+            near = found if near is None else near.beside(found)
         if near is None:
             return None, wanted
         wanted = structs.replace(wanted, near=near)
@@ -113,12 +119,17 @@ class Rewording:
     async def _within(self, colour: Colour, work: Callable[[], T], what: str) -> T | None:
         """Do some work in the time that a lookup may take; None if it fails or takes longer."""
         assert self._search is not None
+        failures = self._breaker.failures
+        if not self._breaker.may_ask():
+            return None
         seconds = (self._semantic.seconds or 0.0) if self._search.is_open else OPENING
         try:
-            return await colour.within(seconds, work, self._lookups)
+            done = await colour.within(seconds, work, self._lookups)
         except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
-            self._tell(what, error)
+            self._breaker.failed(StoreError(f"could not {what}: {_shown(error)}"))
             return None
+        self._breaker.worked(failures)
+        return done
 
     async def _offered(self, plan: Plan, offer: Offer, near: Near) -> Hit | None:
         """Return the hit that a lane offers, if its entry is there and may be served."""
@@ -151,9 +162,12 @@ class Rewording:
 
     # Acronyms, by the definition in an entry itself
 
-    async def _by_acronym(self, plan: Plan, wanted: Wanted, colour: Colour) -> Hit | None:
-        sought = acronyms.asked(wanted.asked.question)
-        name = None if sought is None else wanted.asked.named(["acronym", sought.key])
+    async def _by_acronym(self, plan: Plan, wanted: Wanted, colour: Colour) -> Near | None:
+        search, scope, question = self._search, wanted.scope, wanted.asked.question
+        assert search is not None
+        assert scope is not None
+        sought = acronyms.asked(question)
+        name = None if sought is None else _named(wanted.asked, sought.key)
         if sought is None or name is None:
             return None
         senses = {}
@@ -163,19 +177,17 @@ class Rewording:
                 senses[key] = entry
         if not senses:
             return None
-        work = lambda: [key for key, it in senses.items() if self._agrees(sought.field, it)]  # noqa: E731 (one line, used once)
-        agreeing = await self._within(colour, work, "compare a field")
-        # Two senses in one field: nobody can tell which is meant.
-        if agreeing is None or len(agreeing) != 1:
-            return None
-        hit = self._hit(plan, agreeing[0], senses[agreeing[0]], "direct")
-        if hit is not None:
-            hit.outcome.lane = "acronym"
-        return hit
 
-    def _agrees(self, field: str, entry: Entry) -> bool:
-        assert self._search is not None
-        return acronyms.agrees(field, "", entries.said(entry), self._search.similarity)
+        def defined() -> Near | None:
+            agreeing = [
+                key
+                for key, entry in senses.items()
+                if acronyms.agrees(sought.field, "", entries.said(entry), search.similarity)
+            ]
+            # Two senses in one field: nobody can tell which is meant.
+            return search.defined(scope, question, agreeing[0]) if len(agreeing) == 1 else None
+
+        return await self._within(colour, defined, "compare a field")
 
     async def _senses(self, name: bytes, plan: Plan) -> list[bytes]:
         found = await self._engine.shelf.read((name,), (), plan.options.tenant)
@@ -193,8 +205,10 @@ class Rewording:
         found = {} if wanted.canonical is None else {wanted.canonical: pointer}
         if wanted.scope is None or not self._semantic.direct:
             return found
+        if wanted.near is not None and wanted.near.is_defined:
+            return found  # one sense is enough: of two in one field neither is served
         for text in acronyms.names(wanted.asked.question, entries.said(entry)):
-            name = wanted.asked.named(["acronym", text])
+            name = _named(wanted.asked, text)
             if name is not None:
                 others = [key for key in await self._senses(name, plan) if key != plan.key]
                 keys = [plan.key, *others][:MOST_SENSES]
@@ -250,8 +264,20 @@ class Rewording:
         self._log.add(of_this, new.question, right=same)
         served = near.decision.served
         if not same and served is not None and served.neighbour.wording.key == other.key:
-            search.bar(other)
+            if served.lane == ACRONYM:
+                self._unname(plan, new.question, other.answer)
+            else:
+                search.bar(other)
         return same
+
+    def _unname(self, plan: Plan, question: str, answer: bytes) -> None:
+        """Let the acronym of a question lead to this entry no more."""
+        asked, sought = wordings.asked(plan, self._engine.models), acronyms.asked(question)
+        name = None if isinstance(asked, Reason) or sought is None else _named(asked, sought.key)
+        if name is not None:
+            rest = [key for key in run(self._senses(name, plan)) if key != answer]
+            pointer = entries.alias(plan, self._engine.clock())
+            self._engine.point({name: structs.replace(pointer, body=b"".join(rest))}, plan)
 
     def _opinion(self, old: Answered, new: Answered) -> bool | None:
         """Ask the judge, and again the other way round where one verdict is not enough.
@@ -295,14 +321,26 @@ class Rewording:
             self._search.close()
 
     def _tell(self, what: str, error: Exception) -> None:
-        shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        self._engine.journal.warn("semantic", "could not %s, so it was a miss: %s", what, shown)
+        self._engine.journal.warn("semantic", "could not %s: %s", what, _shown(error))
+
+
+def _shown(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _named(asked: Asked, text: str) -> bytes | None:
+    """Return the key under which the entries are that define an acronym, or a thing."""
+    return asked.named(["acronym", text])
 
 
 def _describe(outcome: Outcome, offer: Offer, bound: float | None) -> None:
-    outcome.lane, outcome.matched = offer.lane, offer.neighbour.wording.text
-    outcome.similarity, outcome.score = offer.neighbour.similarity, offer.score
-    outcome.bound = bound
+    outcome.lane, outcome.bound = offer.lane, bound
+    if offer.lane != ACRONYM:  # it is found by what its answer says, not by a wording
+        outcome.matched, outcome.similarity = (
+            offer.neighbour.wording.text,
+            offer.neighbour.similarity,
+        )
+        outcome.score = offer.score
 
 
 class _Log:

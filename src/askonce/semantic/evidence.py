@@ -29,6 +29,9 @@ VERIFIER = "verifier"
 AGREEMENT = "agreement"
 """Lane B: the agreement of the nearest judged wordings."""
 LANES = (AGREEMENT, VERIFIER)
+"""Those that serve from a score on."""
+ACRONYM = "acronym"
+"""What an entry itself says decides, not a score: it serves unless audits contradict it."""
 
 CELLS = 50
 _LOWEST, _WIDTH = -2.0, 0.2
@@ -123,19 +126,32 @@ class Evidence(Struct, frozen=True):
             wrong, of = pooled[number]
             if of < needed:
                 continue
-            mine, of_mine = owned[number]
             why_not = None
             if bounds.at_most(wrong, of, max_error) > 1.0 - confidence:
                 why_not = NOT_BOUNDED
-            elif mine and 1.0 - bounds.at_most(mine - 1, of_mine, max_error) < 1.0 - confidence:
+            elif _contradicts(*owned[number], max_error, confidence):
                 why_not = CONTRADICTED
             elif _lowest(pooled, number, needed) > max_error:
                 why_not = NOT_BOUNDED
             if why_not is not None:
                 return why_not if isinstance(found, Reason) else found
             bound = bounds.upper(wrong, of, confidence)
-            found = Threshold(number, wrong, of, bound, of_mine)
+            found = Threshold(number, wrong, of, bound, owned[number][1])
         return found
+
+    def unless_contradicted(
+        self, lane: str, max_error: float, confidence: float = bounds.CONFIDENCE
+    ) -> Threshold | Reason:
+        """Return that all is served, unless audits show that more than `max_error` is wrong."""
+        wrong, of = self.own.get(lane, Tally()).above()[0]
+        if _contradicts(wrong, of, max_error, confidence):
+            return CONTRADICTED
+        return Threshold(0, wrong, of, bounds.upper(wrong, of, confidence), of)
+
+
+def _contradicts(wrong: int, of: int, max_error: float, confidence: float) -> bool:
+    """Say whether so many wrong ones would be too unlikely, were the bound true."""
+    return wrong > 0 and 1.0 - bounds.at_most(wrong - 1, of, max_error) < 1.0 - confidence
 
 
 def _lowest(pooled: Sequence[tuple[int, int]], number: int, needed: int) -> float:
@@ -164,5 +180,5 @@ def read(counts: Mapping[str, int]) -> dict[str, Tally]:
             tuple(max(0, counts.get(f"{lane}/{number}/right", 0)) for number in range(CELLS)),
             tuple(max(0, counts.get(f"{lane}/{number}/wrong", 0)) for number in range(CELLS)),
         )
-        for lane in LANES
+        for lane in (*LANES, ACRONYM)
     }

@@ -114,6 +114,14 @@ def decide(
     return Decision(read, bound, offers=offers)
 
 
+def by_definition(offered: Offer, openings: Openings) -> Decision:
+    """Decide over the one entry that defines an acronym, and is about the field asked for."""
+    bound = _bound(offered, openings)
+    if isinstance(bound, Reason):
+        return Decision(reason=bound, offers=(offered,))
+    return Decision(offered, bound, offers=(offered,))
+
+
 def offer(question: str, near: Neighbour, verify: Verify) -> Offer:
     """Ask the verifier about one wording, and weigh what it says with the cosine."""
     old = near.wording.text

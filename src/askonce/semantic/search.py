@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from askonce.model import Reason
 from askonce.semantic import evidence, lanes
 from askonce.semantic.contract import Embedder, Index, Ledger, Neighbour, Wording
-from askonce.semantic.evidence import VERIFIER, Evidence, Tally, Threshold
+from askonce.semantic.evidence import ACRONYM, VERIFIER, Evidence, Tally, Threshold
 from askonce.semantic.lanes import Decision, Offer, Openings, Verify
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Parts(Struct, frozen=True):
 class Near(Struct, frozen=True):
     """What a lookup found near a question, kept for the time after its call."""
 
-    vector: Vector
+    vector: Vector | None
     decision: Decision
     candidates: tuple[Wording, ...] = ()
     """The wordings to be compared with, once the answer is there: one of each answer."""
@@ -59,6 +59,21 @@ class Near(Struct, frozen=True):
     def served(self) -> Offer | None:
         """What may be served now."""
         return None if self.audited else self.decision.served
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is an entry that defines what is asked for."""
+        return any(offer.lane == ACRONYM for offer in self.decision.offers)
+
+    def beside(self, found: Near | None) -> Near:
+        """Return what was found besides, so that this is judged as well."""
+        if found is None:
+            return self
+        decision = structs.replace(
+            found.decision, offers=(*found.decision.offers, *self.decision.offers)
+        )
+        candidates = (*self.candidates, *found.candidates)
+        return structs.replace(found, decision=decision, candidates=candidates)
 
 
 class Search:
@@ -82,6 +97,7 @@ class Search:
         self._parts: Parts | None = None
         self._openings: Openings = {}
         self._counts: Mapping[str, int] | None = None
+        self._has_defined = False
         self._read = float("-inf")
 
     @property
@@ -113,6 +129,18 @@ class Search:
             audited = self._chance() < self._audits
             return Near(vector, decision, (decision.served.neighbour.wording,), audited)
         return Near(vector, decision, candidates(found))
+
+    def defined(self, scope: bytes, question: str, answer: bytes) -> Near:
+        """Decide whether the entry that defines an acronym may be served.
+
+        The first one of a process is never audited: what somebody tries once is answered at once.
+        """
+        wording = Wording(answer, scope, answer, question)
+        offer = Offer(ACRONYM, 1.0, Neighbour(wording, 1.0))
+        decision = lanes.by_definition(offer, self.openings())
+        audited = self._has_defined and self._chance() < self._audits
+        self._has_defined = True
+        return Near(None, decision, (wording,), audited)
 
     def similarity(self, one: str, other: str) -> float:
         """Return the cosine of two texts."""
@@ -157,7 +185,10 @@ class Search:
             counts = dict(self.parts.ledger.read())
             if counts != self._counts:
                 known = Evidence(evidence.read(counts), self.parts.shipped)
-                self._openings = lanes.open_lanes(known, self._max_error)
+                self._openings = {
+                    **lanes.open_lanes(known, self._max_error),
+                    ACRONYM: known.unless_contradicted(ACRONYM, self._max_error),
+                }
                 self._counts = counts
         return self._openings
 

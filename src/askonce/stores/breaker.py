@@ -40,7 +40,8 @@ class Warnings:
 class Breaker(forks.Locked):
     """Says whether a store may be asked, and warns when it begins to fail.
 
-    It opens with a failure, and closes with the success of one who asked after it.
+    It opens with a failure, or with `patience` failures in a row, and closes with the success of
+    one who asked after it.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Breaker(forks.Locked):
         clock: Callable[[], float],
         warnings: Warnings | None = None,
         message: str = UNREACHABLE,
+        patience: int = 1,
     ) -> None:
         super().__init__()
         self.warnings = warnings or Warnings(clock)
@@ -57,6 +59,8 @@ class Breaker(forks.Locked):
         """How often it failed. Whoever asks takes note of this before."""
         self._clock = clock
         self._message = message
+        self._patience = patience
+        self._in_a_row = 0
         self._next_try: float | None = None
 
     @property
@@ -78,13 +82,15 @@ class Breaker(forks.Locked):
     def worked(self, failures: int) -> None:
         """Take note of an answer to one who asked when there were so many failures."""
         # A slow answer from before the failure says nothing about the store of now.
-        if self._next_try is not None and failures == self.failures:
-            self._next_try = None
+        if self._in_a_row and failures == self.failures:
+            self._in_a_row, self._next_try = 0, None
 
     def failed(self, error: StoreError) -> None:
         """Take note of a failure."""
         with self._lock:
             self.failures += 1
-            self.openings += self._next_try is None
-            self._next_try = self._clock() + PAUSE
+            self._in_a_row += 1
+            if self._in_a_row >= self._patience:
+                self.openings += self._next_try is None
+                self._next_try = self._clock() + PAUSE
             self.warnings.warn(self._message, error)
