@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from askonce import Cache, ConfigError, Semantic
+from askonce import Cache, ConfigError, Policy, Semantic
 from askonce.embedders.function import Function
 from askonce.indexes.memory import Memory
-from askonce.semantic.evidence import ACRONYM, AGREEMENT, CELLS
+from askonce.model import Reason
+from askonce.semantic.evidence import ACRONYM, AGREEMENT, CELLS, VERIFIER
 from askonce.testing.fake_script import Reply
 
 SAME = [
@@ -279,7 +280,7 @@ def test_the_shipped_counts_hold_for_the_shipped_embedder_alone(make):
 
 def test_an_audited_hit_is_asked_live_and_counted(make, index, upstream, one_answer):
     trusted(index)
-    cache, client = make(audits=1.0)
+    cache, client = make(audits=1.0, judge=Constant(True))
     for text in SAME:
         ask(client, text)
         settled(cache)
@@ -468,6 +469,129 @@ def test_secrets_and_an_index_in_the_clear_exclude_each_other():
     Cache("memory://", semantic=Semantic(index="memory://"), secrets=b"s" * 32).close()
 
 
+# What is asked anew
+
+
+@pytest.mark.parametrize("how", ["forgotten", "invalidated", "too old"])
+def test_an_answer_that_was_asked_anew_is_served_again(make, upstream, index, how):
+    cache, client = make(judge=Constant(True))
+    asked = {"forgotten": {}, "invalidated": {"tags": ["doc"]}, "too old": {}}[how]
+    with cache.using(**asked):
+        ask(client, SAME[0])
+        settled(cache)
+        if how == "too old":
+            with cache.using(max_age=1e-9):
+                ask(client, SAME[0])
+        else:
+            cache.forget(cache.last) if how == "forgotten" else cache.invalidate(tag="doc")
+            ask(client, SAME[0])
+        settled(cache)
+        ask(client, SAME[0])
+    assert (cache.last.kind, upstream.calls) == ("hit", 2)
+    assert index.ledger.read() == {}, "an answer is the same as itself: no evidence"
+
+
+def test_who_wants_no_other_wording_is_served_none(make, upstream, one_answer, tmp_path, opened):
+    url = f"sqlite:///{tmp_path}/answers.db"
+    cache, client = make(url, direct=False)
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    settled(cache)
+    with cache.using(policy=Policy(semantic=False)):
+        ask(client, SAME[1])
+    assert (cache.last.kind, upstream.calls) == ("miss", 3)
+    without = opened(Cache(url))
+    again = without.wrap(opened(OpenAI(base_url=f"{upstream.url}/v1", api_key="k")))
+    ask(again, SAME[1])
+    assert (without.last.kind, without.last.tier) == ("hit", ""), "its own answer, asked above"
+
+
+def test_a_hit_that_may_not_be_served_to_one_call_is_no_evidence(make, index, one_answer):
+    trusted(index)
+    judge = Constant(True)
+    cache, client = make(judge=judge)
+    for text in SAME[:4]:
+        ask(client, text)
+        settled(cache)
+    assert cache.last.lane == AGREEMENT
+    judge.opinion, before = False, dict(index.ledger.read())
+    with cache.using(max_age=1e-9):
+        ask(client, SAME[5])
+    settled(cache)
+    assert index.ledger.read() == before
+    assert not any(wording.barred for wording in index.scan())
+
+
+def test_what_can_only_come_from_the_cache_is_not_audited(make, index, one_answer):
+    trusted(index)
+    cache, client = make(judge=Constant(True), audits=1.0)
+    for text in SAME[:4]:
+        ask(client, text)
+        settled(cache)
+    with cache.using(only_if_cached=True):
+        ask(client, SAME[5])
+    assert (cache.last.kind, cache.last.lane) == ("hit", AGREEMENT)
+
+
+# Evidence
+
+
+def test_without_a_judge_that_can_say_no_nothing_counts_as_right(make, index, one_answer):
+    cache, client = make()
+    for text in SAME:
+        ask(client, text)
+        settled(cache)
+    assert not any(name.endswith("right") for name in index.ledger.read())
+
+
+@pytest.mark.parametrize("opinion", ["NO", "yes", 1, [False]])
+def test_a_judge_that_says_neither_true_nor_false_says_nothing(make, index, upstream, opinion):
+    cache, client = make(judge=Constant(opinion))
+    ask(client, SAME[0])
+    second = ask(client, SAME[1])
+    settled(cache)
+    assert ask(client, SAME[1]) == second
+    assert index.ledger.read() == {}
+
+
+def test_what_all_lanes_offered_is_judged_even_if_a_nearer_wording_is_the_same(make, index):
+    judge = Constant(None)
+    cache, client = make(judge=judge)
+    # A guard forbids the nearer one; the verifier's lane would have served the other.
+    vetoed, offered = "How should I not change my password?", "How can I change my password?"
+    for text in (vetoed, offered):
+        ask(client, text)
+    settled(cache)
+    judge.asked.clear()
+    judge.opinion = True
+    ask(client, "How should I change my password?")
+    settled(cache)
+    judged = {old for old, _ in judge.asked}
+    counted = {name.partition("/")[0] for name in index.ledger.read()}
+    assert judged >= {offered}
+    assert counted == {VERIFIER}
+
+
+def test_what_was_counted_of_another_embedder_opens_nothing(make, index):
+    trusted(index)
+    embedder = Function(lambda texts: [[1.0, 0.0]] * len(texts), name="one", dimension=2)
+    cache, client = make(embedder=embedder)
+    search = cache.session.engine.rewording._search
+    assert isinstance(search.openings()[AGREEMENT], Reason)
+
+
+def test_a_log_that_cannot_be_written_keeps_nothing_from_being_learnt(
+    make, one_answer, tmp_path, caplog
+):
+    cache, client = make(direct=False, log=tmp_path / "nowhere" / "judged.jsonl")
+    ask(client, SAME[0])
+    ask(client, SAME[1])
+    settled(cache)
+    ask(client, SAME[1])
+    assert cache.last.tier == "verified"
+    assert "could not write the log: FileNotFoundError" in caplog.text
+
+
 # Acronyms
 
 DEFINED = "What is Retrieval-Augmented Generation?"
@@ -558,3 +682,57 @@ def test_an_embedder_that_fails_each_time_is_left_alone_for_a_second(make, upstr
     # Three in a row, then one a second; each call asks for two vectors.
     assert 3 <= len(asked) < 40
     assert "so it was a miss: could not look for near questions: RuntimeError" in caplog.text
+
+
+def test_an_opening_that_fails_is_not_tried_by_each_call(make, upstream):
+    tries = []
+
+    class Unreachable:
+        name = "unreachable"
+
+        @property
+        def dimension(self):
+            tries.append(1)
+            raise RuntimeError("no server")
+
+        def embed(self, texts):
+            raise AssertionError
+
+    cache, client = make(embedder=Unreachable(), index=None, direct=False)
+    for number in range(5):
+        ask(client, f"How do I reset password number {number}?")
+    assert (len(tries), upstream.calls) == (1, 5)
+
+
+def test_an_embedder_that_raises_what_is_no_exception_fails_no_call(make, upstream):
+    def leave(texts):
+        raise SystemExit
+
+    embedder = Function(leave, name="leaving", dimension=2)
+    cache, client = make(embedder=embedder, index=Memory(2), direct=False)
+    ask(client, SAME[0])
+    assert cache.last.kind == "miss"
+
+
+def test_a_cache_that_is_closed_leaves_an_index_of_ones_own_open(make, index, one_answer):
+    cache, client = make(direct=False)
+    ask(client, SAME[0])
+    cache.close()
+    assert [wording.text for wording in index.scan()] == [SAME[0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is RAG , thanks",
+        ", please",
+        "What is " + "aaaaaaaaaa " * 12 + "(" + "a" * 50 + "b)?",
+        "f(x " * 100_000,
+        "\n" * 100_000 + "Why?",
+    ],
+    ids=["comma", "nothing", "long acronym", "calls", "lines"],
+)
+def test_an_odd_text_is_asked_like_any_other(make, upstream, text):
+    cache, client = make(judge=Constant(None))
+    ask(client, text)
+    assert (cache.last.kind, upstream.calls) == ("miss", 1)

@@ -40,6 +40,29 @@ def test_three_that_agree_are_served_without_the_verifier():
     assert found.bound == 0.0006
 
 
+def test_what_the_verifier_finds_unlike_all_that_agree_is_not_served():
+    asked = []
+
+    def unlike(old, new):
+        asked.append(old)
+        return 0.1
+
+    found = lanes.decide(ASKED, SAME, OPEN, None, check=unlike)
+    assert (found.served, found.reason, found.offers) == (None, lanes.ANOTHER, ())
+    assert asked == [near.wording.text for near in SAME]
+    one = {it.wording.text: 0.1 for it in SAME} | {SAME[2].wording.text: 0.4}
+    found = lanes.decide(ASKED, SAME, OPEN, None, check=lambda old, new: one[old])
+    assert found.served.lane == AGREEMENT
+
+
+def test_what_the_verifier_says_where_wordings_agree_is_no_evidence_of_its_lane():
+    one_open = {**CLOSED, VERIFIER: Threshold(CELLS - 1, 0, 5000, 0.0006)}
+    found = lanes.decide(ASKED, SAME, one_open, lambda old, new: 0.9)
+    assert (found.served, [it.lane for it in found.offers]) == (None, [AGREEMENT])
+    found = lanes.decide(ASKED, SAME[:2], one_open, lambda old, new: 0.9)
+    assert (found.served, [it.lane for it in found.offers]) == (None, [VERIFIER])
+
+
 def test_two_that_agree_are_not_enough_for_that_lane():
     found = lanes.decide(ASKED, SAME[:2], OPEN, certain)
     assert found.served.lane == VERIFIER
@@ -72,7 +95,7 @@ def test_a_barred_wording_leads_nowhere():
 def test_a_closed_lane_serves_nothing_and_says_what_it_would_have():
     found = lanes.decide(ASKED, SAME, CLOSED, certain)
     assert (found.served, found.reason.code) == (None, "no_evidence")
-    assert [it.lane for it in found.offers] == [AGREEMENT, VERIFIER]
+    assert [it.lane for it in found.offers] == [AGREEMENT]
 
 
 def test_a_score_below_the_threshold_is_not_served():

@@ -156,7 +156,7 @@ class Engine:
     async def recall(self, alias: bytes, options: Options) -> Recalled | None:
         """Follow an alias to the entry it points at, if that may be served under these options."""
         key = self._aliases.get(alias)
-        target = None if key is None else await self._target(key, options)
+        target = None if key is None else await self.follow(key, options)
         if target is None:
             # What was remembered may have ended, and another process have pointed elsewhere.
             found = await self.shelf.read((alias,), (), options.tenant)
@@ -167,18 +167,24 @@ class Engine:
             entry = found.targets.get(key)
             if entry is not None and entry.kind != "alias" and self._servable(entry, options):
                 return Recalled(key, entry)
-            target = await self._target(key, options)
+            target = await self.follow(key, options)
         return target
 
     async def find(self, key: bytes, options: Options) -> Entry | None:
         """Look up an entry by its key, if it may be served under these options."""
-        target = await self._target(key, options)
+        target = await self.follow(key, options)
         return None if target is None else target.entry
 
-    async def _target(self, key: bytes, options: Options) -> Recalled | None:
+    async def follow(self, key: bytes, options: Options) -> Recalled | None:
+        """Look up an entry, or the one that answers its question where both were judged the same.
+
+        Who wants no answer to another wording is served none.
+        """
         entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
         tier = ""
         if entry is not None and entry.kind == "alias":
+            if not options.takes_rewordings:
+                return None
             key, tier = entry.body, VERIFIED
             entry = (await self.shelf.read((key,), options.tags, options.tenant)).entries[0]
         if entry is None or not self._servable(entry, options):
@@ -307,7 +313,8 @@ class Engine:
         found = await self.shelf.get((plan.key,), plan.options)
         entry, versions = found.entries[0], of_all(plan.options, found.versions)
         if entry is not None and entry.kind == "alias":
-            return Seen(await self._verified(plan, entry), versions=versions)
+            hit = await self._verified(plan, entry) if plan.options.takes_rewordings else None
+            return Seen(hit, versions=versions)
         hit = self.hit(plan, entry, waited=waited)
         if hit is not None or entry is None:
             return Seen(hit, versions=versions)

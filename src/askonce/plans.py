@@ -109,8 +109,7 @@ def _sends_usage_on_request(url: SplitResult, models: Models) -> bool:
 def _may_be_reworded(plan: Plan) -> bool:
     facts, options = plan.facts, plan.options
     return (
-        options.semantic is not None
-        and options.policy.semantic is not False
+        options.takes_rewordings
         and options.samples is None
         and facts.samples
         # What is drawn at random is wanted anew for each wording.

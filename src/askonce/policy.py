@@ -232,3 +232,8 @@ class Options:
     """Seconds; what is older is not served to this call."""
     samples: Samples | None = None
     """Gives equal calls slots of their own, in turn."""
+
+    @property
+    def takes_rewordings(self) -> bool:
+        """Whether the answer to another wording of a question may be served."""
+        return self.semantic is not None and self.policy.semantic is not False

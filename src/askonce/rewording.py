@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OPENING = 30.0
+OPENING = 10.0
 """Seconds that the first lookup of a process may take, as it loads the models."""
-MOST_WAITING = 1000
+MOST_WAITING = 100
 """Answers that wait for a judge; beyond, new ones are not judged."""
 MOST_SENSES = 8
 """Entries that one acronym may lead to."""
@@ -76,16 +77,20 @@ class Rewording:
 
     def wanted(self, plan: Plan) -> Wanted | None:
         """Return what a call asks; None where no other wording of it may be answered."""
-        asked = wordings.asked(plan, self._engine.models)
-        if isinstance(asked, Reason):
+        try:
+            asked = wordings.asked(plan, self._engine.models)
+            if isinstance(asked, Reason):
+                return None
+            canonical = asked.canonical()
+            by_vectors = self._search is not None and exact_only(asked.question) is None
+            return Wanted(
+                asked,
+                None if isinstance(canonical, Reason) else canonical,
+                asked.scope() if by_vectors else None,
+            )
+        except Exception as error:  # noqa: BLE001 (a text that our rules stumble over)
+            self._tell("read a question", error)
             return None
-        canonical = asked.canonical()
-        by_vectors = self._search is not None and exact_only(asked.question) is None
-        return Wanted(
-            asked,
-            None if isinstance(canonical, Reason) else canonical,
-            asked.scope() if by_vectors else None,
-        )
 
     async def find(self, plan: Plan, colour: Colour) -> tuple[Hit | None, Wanted | None]:
         """Return the answer to another wording of what a call asks, or what to learn from it."""
@@ -105,6 +110,8 @@ class Rewording:
             near = found if near is None else near.beside(found)
         if near is None:
             return None, wanted
+        if plan.options.only_if_cached:
+            near = structs.replace(near, audited=False)  # it cannot be asked live
         wanted = structs.replace(wanted, near=near)
         offer = near.served
         return None if offer is None else await self._offered(plan, offer, near), wanted
@@ -122,9 +129,9 @@ class Rewording:
         failures = self._breaker.failures
         if not self._breaker.may_ask():
             return None
-        seconds = (self._semantic.seconds or 0.0) if self._search.is_open else OPENING
+        seconds = OPENING if self._search.is_new else self._semantic.seconds or 0.0
         try:
-            done = await colour.within(seconds, work, self._lookups)
+            done = await colour.within(seconds, partial(_contained, work), self._lookups)
         except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
             self._breaker.failed(StoreError(f"could not {what}: {_shown(error)}"))
             return None
@@ -133,13 +140,12 @@ class Rewording:
 
     async def _offered(self, plan: Plan, offer: Offer, near: Near) -> Hit | None:
         """Return the hit that a lane offers, if its entry is there and may be served."""
-        wording = offer.neighbour.wording
         if self._semantic.shadow:
             return None
-        entry = await self._engine.find(wording.answer, plan.options)
-        if entry is None:
+        known = await self._engine.follow(offer.neighbour.wording.answer, plan.options)
+        if known is None:
             return None
-        hit = self._hit(plan, wording.answer, entry, "direct")
+        hit = self._hit(plan, known.key, known.entry, "direct")
         if hit is not None:
             _describe(hit.outcome, offer, near.decision.bound)
         return hit
@@ -207,13 +213,21 @@ class Rewording:
             return found
         if wanted.near is not None and wanted.near.is_defined:
             return found  # one sense is enough: of two in one field neither is served
-        for text in acronyms.names(wanted.asked.question, entries.said(entry)):
-            name = _named(wanted.asked, text)
-            if name is not None:
-                others = [key for key in await self._senses(name, plan) if key != plan.key]
-                keys = [plan.key, *others][:MOST_SENSES]
-                found[name] = structs.replace(pointer, body=b"".join(keys))
+        for name in self._names(wanted.asked, entry):
+            others = [key for key in await self._senses(name, plan) if key != plan.key]
+            keys = [plan.key, *others][:MOST_SENSES]
+            found[name] = structs.replace(pointer, body=b"".join(keys))
         return found
+
+    def _names(self, asked: Asked, entry: Entry) -> list[bytes]:
+        try:
+            named = [
+                _named(asked, text) for text in acronyms.names(asked.question, entries.said(entry))
+            ]
+        except Exception as error:  # noqa: BLE001 (a text that our rules stumble over)
+            self._tell("read a definition", error)
+            return []
+        return [name for name in named if name is not None]
 
     async def learn(self, wanted: Wanted, plan: Plan, entry: Entry, colour: Colour) -> None:
         """Let other wordings find a new answer, and compare it with that of the nearest one."""
@@ -225,22 +239,36 @@ class Rewording:
         vector = None if near is None else near.vector
         work = lambda: search.add(wording, vector)  # noqa: E731 (one line, used once)
         await self._within(colour, work, "keep a question")
+        # What was offered and could not be served to this request says nothing of others.
+        refused = near is not None and near.served is not None and not self._semantic.shadow
+        if near is None or refused or not near.candidates or not self._room.acquire(blocking=False):
+            return
         try:
-            if near is not None and near.candidates and self._room.acquire(blocking=False):
-                self._judging.begin(lambda: self._compare(plan, question, near, entry))
-        except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
+            self._judging.begin(lambda: self._compare(plan, question, near, entry))
+        except RuntimeError as error:  # the interpreter is shutting down
+            self._room.release()
             self._tell("have two answers compared", error)
 
     def _compare(self, plan: Plan, question: str, near: Near, entry: Entry) -> None:
-        """Judge an answer beside those of the nearest wordings, until one is the same."""
+        """Judge an answer beside those of the nearest wordings, until one is the same.
+
+        What the lanes offered is judged in any case, or only what a judge got to would be evidence.
+        """
         try:
             assert self._search is not None
             new = Answered(question, entries.said(entry))
             offers = self._search.offers(question, near.decision)
-            for other in near.candidates:
-                if self._is_same(plan, other, new, near, offers):
-                    self._join(plan, question, other, near, entry)
+            offered = {it.neighbour.wording.answer: it.neighbour.wording for it in offers}
+            others = [it for it in near.candidates if it.answer not in offered]
+            joined = False
+            for other in [*offered.values(), *others]:
+                if joined and other.answer not in offered:
                     return
+                if plan.key in (other.key, other.answer):
+                    continue  # its own older wording: the same by itself
+                if self._is_same(plan, other, new, near, offers) and not joined:
+                    self._join(plan, question, other, near, entry)
+                    joined = True
         except Exception as error:  # noqa: BLE001 (fails closed: no alias, no evidence)
             self._tell("compare two answers", error)
         finally:
@@ -259,15 +287,20 @@ class Rewording:
         same = self._opinion(Answered(other.text, entries.said(old)), new)
         if same is None:
             return False
-        of_this = [it for it in offers if it.neighbour.wording.answer == other.answer]
-        search.judged(of_this, right=same)
-        self._log.add(of_this, new.question, right=same)
         served = near.decision.served
         if not same and served is not None and served.neighbour.wording.key == other.key:
             if served.lane == ACRONYM:
                 self._unname(plan, new.question, other.answer)
             else:
                 search.bar(other)
+        of_this = [it for it in offers if it.neighbour.wording.answer == other.answer]
+        # A judge that cannot say "no" of prose would count what is right alone.
+        if not same or self._semantic.judge is not None:
+            search.judged(of_this, right=same)
+        try:
+            self._log.add(of_this, new.question, right=same)
+        except OSError as error:
+            self._tell("write the log", error)
         return same
 
     def _unname(self, plan: Plan, question: str, answer: bytes) -> None:
@@ -285,7 +318,9 @@ class Rewording:
         That is where it says "no", and where a guard tells the questions apart.
         """
         same = self._judge.same(old, new)
-        doubtful = same is False or (same and veto(old.question, new.question) is not None)
+        if not isinstance(same, bool):
+            return None
+        doubtful = not same or veto(old.question, new.question) is not None
         if doubtful and self._judge.same(new, old) is not same:
             return None
         return same
@@ -294,20 +329,21 @@ class Rewording:
         """Let a wording stand for the entry whose answer it shares."""
         search = self._search
         assert search is not None
-        if run(self._engine.find(other.answer, plan.options)) is None:
-            return  # it may not be served for this request: another tag, or too old
+        target = run(self._engine.follow(other.answer, plan.options))
+        if target is None or target.key == plan.key:
+            return  # it may not be served for this request, or is its own
         now = run(self._engine.shelf.look((plan.key,), (), plan.options.tenant)).entries[0]
         if now is None or now.created != entry.created:
             return  # somebody asked anew meanwhile, or forgot it
         wanted = wordings.asked(plan, self._engine.models)
-        pointer = entries.pointer(other.answer, entry)
+        pointer = entries.pointer(target.key, entry)
         kept = {plan.key: pointer}
         if not isinstance(wanted, Reason):
             canonical = wanted.canonical()
             if not isinstance(canonical, Reason):
                 kept[canonical] = pointer
         self._engine.point(kept, plan)
-        wording = Wording(plan.key, other.scope, other.answer, question, entry.expires)
+        wording = Wording(plan.key, other.scope, target.key, question, entry.expires)
         search.add(wording, near.vector)
 
     def drain(self) -> None:
@@ -322,6 +358,16 @@ class Rewording:
 
     def _tell(self, what: str, error: Exception) -> None:
         self._engine.journal.warn("semantic", "could not %s: %s", what, _shown(error))
+
+
+def _contained(work: Callable[[], T]) -> T:
+    """Do some work, and let nothing out that is no Exception: it was not meant for the caller."""
+    try:
+        return work()
+    except Exception:
+        raise
+    except BaseException as odd:
+        raise RuntimeError(f"{type(odd).__name__}: {odd}") from odd
 
 
 def _shown(error: Exception) -> str:

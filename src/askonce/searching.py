@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from hashlib import sha256
 from importlib.util import find_spec
 from typing import Any
 
@@ -53,8 +54,17 @@ def _open(semantic: Semantic, place: str | Index | None) -> Parts:
     embedder = semantic.embedder or _local()
     index, ledger = _index(place, embedder)
     # What was counted is of the shipped embedder: the cosines of another one say something else.
-    holds = semantic.calibration is not None and _is_shipped(embedder)
-    return Parts(embedder, index, ledger, verify(), calibration.shipped() if holds else {})
+    is_shipped = _is_shipped(embedder)
+    holds = semantic.calibration is not None and is_shipped
+    return Parts(
+        embedder,
+        index,
+        ledger,
+        verify(),
+        calibration.shipped() if holds else {},
+        counted="" if is_shipped else f"{sha256(embedder.name.encode()).hexdigest()[:16]}:",
+        owned=isinstance(place, str | None),
+    )
 
 
 def _local() -> Embedder:

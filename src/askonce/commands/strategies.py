@@ -159,7 +159,13 @@ class Layered:
         by_vectors = exact_only(text) is None
         near = self._near(row) if by_vectors else []
         decision = lanes.decide(
-            text, near, self.openings, self.verify, weights=self.weights, guards=self.guards
+            text,
+            near,
+            self.openings,
+            self.verify,
+            check=self.verify,
+            weights=self.weights,
+            guards=self.guards,
         )
         offer = decision.served
         if offer is not None and self.judge.chance.random() >= self.audits:

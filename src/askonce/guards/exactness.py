@@ -10,6 +10,8 @@ from askonce.semantic import words as canonical_words
 
 LONGEST = 60
 """Words. A longer text brings along what the question is about."""
+MOST_CHARACTERS = 50 * LONGEST
+"""What is longer is not even searched for code, which takes the square of its length."""
 FIRST = 4
 """Words at the beginning that point outside the text: there is nothing in it yet to point at."""
 
@@ -19,8 +21,8 @@ _QUOTED = re.compile(
     r"|(?:^|[\s(])'[^']+'(?=$|[\s).,?!])|\u2018[^\u2019]+\u2019(?!\w)"
 )
 _CODE = re.compile(
-    r"```|`|^\s*(?:def|class|import|from|function|SELECT|public|#include|var|let|const)\b.*[({;*]"
-    r"|[{};]\s*(?:$|\n)|=>|->|::|==|!=|&&|\|\||</?[a-z][\w-]*\s*/?>|\w\(\s*[\w\"'].*\)\s*[;:{]"
+    r"```|`|^[^\S\n]*(?:def|class|import|from|function|SELECT|public|#include|var|let|const)\b.*[({;*]"
+    r"|[{};][^\S\n]*$|=>|->|::|==|!=|&&|\|\||</?[a-z][\w-]*\s*/?>|\w\(\s*[\w\"'].*\)\s*[;:{]"
     r"|\w\[\w+\]|\$\{|\\[a-z]+\{",
     re.MULTILINE,
 )
@@ -32,6 +34,8 @@ _AGAIN = frozenset(
 
 def exact_only(text: str) -> str | None:
     """Return why a text is matched only as it is written, or None."""
+    if len(text) > MOST_CHARACTERS:
+        return "long"
     if _CODE.search(text):
         return "code"
     found = _WORDS.findall(text.lower())

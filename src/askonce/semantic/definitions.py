@@ -135,7 +135,8 @@ def spells(acronym: str, long: str) -> bool:
     """Say whether a form spells an acronym: each word but the small ones has a letter in it."""
     letters = [letter.lower() for letter in singular(acronym) if letter.isalnum()]
     parts = _WORD.findall(long.lower())
-    if len(letters) < 2 or len(parts) < 2 or len(parts) > len(letters) + 2:
+    # To fit many letters to words that repeat them takes exponential time.
+    if not 2 <= len(letters) <= _LONGEST or not 2 <= len(parts) <= len(letters) + 2:
         return False
     return _fits(letters, parts)
 

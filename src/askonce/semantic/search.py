@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
+from askonce.errors import StoreError
 from askonce.model import Reason
 from askonce.semantic import evidence, lanes
 from askonce.semantic.contract import Embedder, Index, Ledger, Neighbour, Wording
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NEAREST = 10
 """Wordings that are looked at."""
+BETWEEN_TRIES = 30.0
+"""Seconds after which an opening that failed is tried again."""
 BETWEEN_READS = 10.0
 """Seconds after which the counts are read again, for what other processes found out."""
 JUDGED_FROM = 0.5
@@ -35,6 +38,10 @@ MOST_JUDGED = 3
 clusters of their own although the second nearest is theirs (banking77: 27 % hits, 33 % with 3)."""
 
 
+_CHANCE = random.SystemRandom().random
+"""A program that seeds `random` for each request would always or never be audited."""
+
+
 class Parts(Struct, frozen=True):
     """What a search is made of."""
 
@@ -43,6 +50,10 @@ class Parts(Struct, frozen=True):
     ledger: Ledger
     verify: Verify | None = None
     shipped: Mapping[str, Tally] = {}
+    counted: str = ""
+    """What own counts are of, besides this version of the score: another embedder, by a digest."""
+    owned: bool = True
+    """Whether the index is closed with the search."""
 
 
 class Near(Struct, frozen=True):
@@ -86,7 +97,7 @@ class Search:
         max_error: float,
         audits: float,
         direct: bool = True,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = _CHANCE,
     ) -> None:
         self._open_it = open_it
         self._max_error = max_error
@@ -99,11 +110,12 @@ class Search:
         self._counts: Mapping[str, int] | None = None
         self._has_defined = False
         self._read = float("-inf")
+        self._next_try = float("-inf")
 
     @property
-    def is_open(self) -> bool:
-        """Whether its models are loaded."""
-        return self._parts is not None
+    def is_new(self) -> bool:
+        """Whether nobody has begun to open it: whoever does waits for the models to be loaded."""
+        return self._parts is None and self._next_try == float("-inf")
 
     @property
     def parts(self) -> Parts:
@@ -112,6 +124,9 @@ class Search:
         if parts is None:
             with self._lock:
                 if self._parts is None:
+                    if time.monotonic() < self._next_try:
+                        raise StoreError("it could not be opened a moment ago")
+                    self._next_try = time.monotonic() + BETWEEN_TRIES
                     self._parts = self._open_it()
                 parts = self._parts
         return parts
@@ -124,7 +139,8 @@ class Search:
         openings = self.openings() if self._direct else CLOSED
         # Where its lane is closed the verifier is asked once the answer is there: see `offers`.
         is_open = isinstance(openings.get(VERIFIER), Threshold)
-        decision = lanes.decide(question, found, openings, parts.verify if is_open else None)
+        verify = parts.verify if is_open else None
+        decision = lanes.decide(question, found, openings, verify, check=parts.verify)
         if decision.served is not None:
             audited = self._chance() < self._audits
             return Near(vector, decision, (decision.served.neighbour.wording,), audited)
@@ -163,15 +179,15 @@ class Search:
     def offers(self, question: str, decision: Decision) -> tuple[Offer, ...]:
         """Return what the lanes would have served, open or closed: evidence, once it is judged."""
         verify, unread = self.parts.verify, decision.unread
-        if verify is None or unread is None or not self._direct:
+        if verify is None or unread is None or decision.offers or not self._direct:
             return decision.offers
-        return (*decision.offers, lanes.offer(question, unread, verify))
+        return (lanes.offer(question, unread, verify),)
 
     def judged(self, offers: Iterable[Offer], *, right: bool) -> None:
         """Count what the lanes offered as right or wrong."""
         counts: dict[str, int] = {}
         for offer in offers:
-            name = evidence.names(offer.lane, offer.score, right)
+            name = self.parts.counted + evidence.names(offer.lane, offer.score, right)
             counts[name] = counts.get(name, 0) + 1
         if counts:
             self.parts.ledger.add(counts)
@@ -182,7 +198,12 @@ class Search:
         now = time.monotonic()
         if now - self._read >= BETWEEN_READS:
             self._read = now
-            counts = dict(self.parts.ledger.read())
+            try:
+                counts = self._own_counts()
+            except Exception:
+                # What cannot be watched is not served.
+                self._counts, self._openings = None, {}
+                raise
             if counts != self._counts:
                 known = Evidence(evidence.read(counts), self.parts.shipped)
                 self._openings = {
@@ -192,11 +213,17 @@ class Search:
                 self._counts = counts
         return self._openings
 
+    def _own_counts(self) -> dict[str, int]:
+        kind = self.parts.counted
+        found = self.parts.ledger.read().items()
+        return {name.removeprefix(kind): count for name, count in found if name.startswith(kind)}
+
     def close(self) -> None:
         """Let go of the index."""
         with self._lock:
             parts, self._parts = self._parts, None
-        if parts is not None:
+            self._next_try = float("-inf")
+        if parts is not None and parts.owned:
             parts.index.close()
 
     def _vector(self, text: str) -> Vector:

@@ -57,7 +57,9 @@ def without_politeness(tokens: list[str]) -> list[str]:
     """Return the words without greetings, please and thanks, and "can you tell me"."""
     prefaces = _by_first_word()
     while len(tokens) > 1:
-        if tokens[-1] in ("please", "thanks") and tokens[-2].endswith(","):
+        if tokens[-1] in ("please", "thanks") and tokens[-2] == "," and len(tokens) > 2:
+            tokens = tokens[:-2]
+        elif tokens[-1] in ("please", "thanks") and tokens[-2][:-1] and tokens[-2].endswith(","):
             tokens = [*tokens[:-2], tokens[-2][:-1]]
         elif tokens[-1] == "please" and tokens[0].lower() in EXPLAIN and tokens[-2] != "to":
             tokens = tokens[:-1]  # elsewhere it may be a verb: "How do I please?"
