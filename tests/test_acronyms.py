@@ -313,6 +313,24 @@ def test_an_answer_with_several_senses_names_none():
     assert names("What is RAG?", answer) == []
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I'm not familiar with that as an established term in AI. It might describe a language model.",
+        "I couldn't find Rapid Answer Generation; it might be a variant of RAG in machine learning.",
+        "There is no widely known concept of that name. AI systems that retrieve are called RAG.",
+        "Rapid Answer Generation isn't a standard term in artificial intelligence.",
+    ],
+)
+def test_an_answer_that_does_not_know_the_thing_defines_nothing(answer):
+    assert names("What is Rapid Answer Generation (RAG)?", answer) == []
+
+
+@pytest.mark.parametrize("text", ["What is ED in medicine?", "What is a CD in computing?"])
+def test_an_acronym_of_two_letters_means_too_much(text):
+    assert asked(text) is None
+
+
 def test_an_acronym_of_something_else_in_the_answer_is_no_name():
     answer = "Retrieval-Augmented Generation (RAG) is used with a large language model (LLM)."
     found = names("What is Retrieval-Augmented Generation?", answer)

@@ -134,3 +134,13 @@ def test_a_file_that_is_not_there_or_empty_is_an_error(command, tmp_path, capsys
 def test_a_part_that_is_none_is_refused(stream, capsys):
     assert main(["simulate", stream, "--max-error", "2"]) == 2
     assert "--max-error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["eval"], ["simulate", "--max-error", "0.01"]])
+def test_without_the_models_a_command_says_what_to_install(command, tmp_path, monkeypatch, capsys):
+    row = {"eval": {"q1": "a", "q2": "b", "label": 1}, "simulate": {"text": "a", "answer_id": "b"}}
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row[command[0]]) + "\n")
+    monkeypatch.setattr("askonce.searching.find_spec", lambda name: None)
+    assert main([command[0], str(path), *command[1:]]) != 0
+    assert 'pip install "askonce[semantic]"' in capsys.readouterr().err

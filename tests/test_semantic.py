@@ -324,3 +324,17 @@ def test_a_plain_instruction_leaves_questions_to_be_questions(cache, client):
         ask(client, ASKED, system)
         ask(client, REWORDED, system)
         assert cache.last.tier == "canonical"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verb"),
+    [
+        ({"judge": lambda old, new: True}, "same"),
+        ({"judge": "gpt-4o-mini"}, "same"),
+        ({"embedder": "text-embedding-3-small"}, "embed"),
+        ({"index": 5}, "nearest"),
+    ],
+)
+def test_what_has_not_the_verbs_of_its_part_is_refused_at_once(wrong, verb):
+    with pytest.raises(ConfigError, match=f"use an object with the method '{verb}'"):
+        Semantic(**wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from askonce.stores import file_of
 
 _NEEDED = ("numpy", "onnxruntime", "tokenizers", "askonce_models")
 _OF_INDEX = ("numpy", "usearch")
+_INSTALL = 'pip install "askonce[semantic]"'
 
 
 def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | None:
@@ -27,12 +29,11 @@ def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | N
     """
     if not semantic.by_vectors:
         return None
-    needed = () if semantic.embedder is not None else _NEEDED
-    missing = [name for name in (*needed, *_OF_INDEX) if find_spec(name) is None]
+    missing = _missing(_OF_INDEX if semantic.embedder is not None else (*_NEEDED, *_OF_INDEX))
     if missing:
         raise ConfigError(
-            f"looking for near questions needs {', '.join(missing)}: pip install "
-            "askonce[semantic], or use Semantic(direct=False, verified=False), which needs nothing"
+            f"looking for near questions needs {missing}: {_INSTALL}, or use "
+            "Semantic(direct=False, verified=False), which needs nothing"
         )
     if isinstance(semantic.index, str):
         indexes.check(semantic.index)
@@ -48,6 +49,17 @@ def opener(semantic: Semantic, place: str | None, *, sealed: bool) -> Search | N
         audits=semantic.audits,
         direct=semantic.direct,
     )
+
+
+def check_models() -> None:
+    """Raise ConfigError where the shipped models cannot be used."""
+    missing = _missing(_NEEDED)
+    if missing:
+        raise ConfigError(f"this needs {missing}: {_INSTALL}")
+
+
+def _missing(needed: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(name for name in needed if find_spec(name) is None))
 
 
 def _open(semantic: Semantic, place: str | Index | None) -> Parts:

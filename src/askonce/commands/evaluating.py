@@ -11,6 +11,7 @@ from askonce.commands import labelled
 from askonce.commands.terminal import Progress, plain, say, say_json, table
 from askonce.errors import ConfigError
 from askonce.model import Reason
+from askonce.searching import check_models
 
 MAX_ERRORS = (0.01, 0.005, 0.02, 0.05, 0.1)
 """The default of `Semantic` first."""
@@ -49,7 +50,8 @@ def run_eval(arguments: argparse.Namespace) -> int:
     pairs = labelled.read(arguments.pairs, labelled.Pair, _EXAMPLE)
     if arguments.plot is not None:
         _check_plot(arguments.plot)
-    from askonce.commands import evaluated  # needs numpy
+    check_models()
+    from askonce.commands import evaluated
 
     with Progress("reading the pairs") as progress:
         found = evaluated.run(pairs, MAX_ERRORS, COSINES, progress.at)

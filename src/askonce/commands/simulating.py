@@ -10,6 +10,7 @@ from askonce.commands import labelled
 from askonce.commands.terminal import Progress, padded, say, say_json, table
 from askonce.errors import ConfigError
 from askonce.model import Reason
+from askonce.searching import check_models
 from askonce.semantic.evidence import Threshold
 
 STATIC = (0.8, 0.85, 0.9, 0.92, 0.95, 0.97)
@@ -62,7 +63,8 @@ def run_simulate(arguments: argparse.Namespace) -> int:
         if not 0.0 <= value < 1.0 or (name == "max_error" and not value):
             raise ConfigError(f"--{name.replace('_', '-')} {value}: use a part, such as 0.01")
     questions = labelled.read(arguments.stream, labelled.Question, _EXAMPLE)
-    from askonce.commands import simulated  # needs numpy
+    check_models()
+    from askonce.commands import simulated
 
     plan = simulated.Plan(
         max_error=arguments.max_error,

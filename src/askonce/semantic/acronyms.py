@@ -26,7 +26,17 @@ class AskedAcronym(Struct, frozen=True, gc=False):
 
 # What a question asks
 
-_ACRONYM = re.compile(r"([A-Z]{2,6})s?")
+_ACRONYM = re.compile(r"([A-Z]{3,6})s?")
+"""Two letters mean many things in one field: ED in medicine, CD in computing."""
+_DOUBT = re.compile(
+    r"(?:\bnot|n't|n\u2019t) (?:\w+ ){0,2}(?:familiar|aware|sure|certain|find|recogni[sz]e|know)\b"
+    r"|(?:\bnot|n't|n\u2019t) (?:an? )?(?:\w+ ){0,2}(?:term|concept|acronym|phrase|name)\b"
+    r"|\bno (?:\w+ ){0,2}(?:term|concept|acronym|information|definition)\b"
+    r"|\b(?:unfamiliar|might be|might describe|did you mean)\b",
+    re.IGNORECASE,
+)
+_BEGINNING = 300
+"""Characters of an answer in which a doubt is about the thing itself."""
 _OPENINGS = (
     ["what", "is"],
     ["what", "are"],
@@ -63,11 +73,11 @@ def asked(text: str) -> AskedAcronym | None:
 def names(question: str, answer: str) -> list[str]:
     """Return the keys under which an entry is found as the definition of a thing.
 
-    Its question must ask what the thing is and nothing else. The acronym is one of the keys only if
-    question or answer says what it stands for, and says it of one thing alone.
+    Its question must ask what the thing is and nothing else, and its answer know it. The acronym is
+    one of the keys only if question or answer says what it stands for, and of one thing alone.
     """
     found = _asked(question)
-    if found is None:
+    if found is None or _DOUBT.search(answer[:_BEGINNING]):
         return []
     stated = definitions(question, answer)
     acronym = _acronym(found.thing)

@@ -59,6 +59,10 @@ class Semantic:
             timeless = True
         if timeless:
             raise ConfigError(f'timeout={self.timeout!r}: use seconds, such as 0.1, or "100ms"')
+        _check("judge", self.judge, "same")
+        _check("embedder", self.embedder, "embed")
+        if not isinstance(self.index, str):
+            _check("index", self.index, "nearest")
         if self.direct and not self.verified:
             raise ConfigError("direct hits need verified=True: their audits are what it judges")
 
@@ -75,6 +79,11 @@ class Semantic:
 
 def _is_part(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _check(name: str, given: object, verb: str) -> None:
+    if given is not None and not callable(getattr(given, verb, None)):
+        raise ConfigError(f"{name}={given!r}: use an object with the method {verb!r}")
 
 
 def read(semantic: Semantic | bool | None) -> Semantic | None:
