@@ -11,6 +11,7 @@ LAYERS = [
     {
         "dialects",
         "colours",
+        "daemons",
         "keys",
         "policy",
         "presets",

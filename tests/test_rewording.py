@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -736,3 +738,43 @@ def test_an_odd_text_is_asked_like_any_other(make, upstream, text):
     cache, client = make(judge=Constant(None))
     ask(client, text)
     assert (cache.last.kind, upstream.calls) == ("miss", 1)
+
+
+HANGING = """
+import sys, threading
+from openai import OpenAI
+from askonce import Cache, Semantic
+from askonce.embedders.function import Function
+from askonce.indexes.memory import Memory
+
+def hang(*_):
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+class Hanging:
+    same = hang
+
+embedder = Function(lambda texts: [[1.0, 0.0]] * len(texts), name="one", dimension=2)
+if sys.argv[2] == "embedder":
+    embedder = Function(hang, name="hanging", dimension=2)
+cache = Cache("memory://", semantic=Semantic(
+    judge=Hanging(), embedder=embedder, index=Memory(2), direct=False, timeout=0.05))
+client = cache.wrap(OpenAI(base_url=sys.argv[1], api_key="k", max_retries=0))
+for text in ("How do I reset my password?", "How can I reset my password?", "How to reset it?"):
+    client.chat.completions.create(
+        model="gpt-4o", temperature=0, messages=[{"role": "user", "content": text}])
+print("done")
+"""
+
+
+@pytest.mark.parametrize("part", ["judge", "embedder"])
+def test_a_program_ends_although_a_part_hangs(upstream, part):
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING, f"{upstream.url}/v1", part],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.split()[0]) == (0, "hangs"), done.stderr
+    assert done.stdout.split()[-1] == "done"

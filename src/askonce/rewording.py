@@ -18,7 +18,8 @@ from msgspec import Struct, structs
 
 from askonce import entries
 from askonce.blocking import run
-from askonce.colours import Colour, Workers
+from askonce.colours import Colour
+from askonce.daemons import Daemons
 from askonce.errors import StoreError
 from askonce.guards.exactness import exact_only
 from askonce.guards.vetoes import veto
@@ -66,8 +67,8 @@ class Rewording:
         self._semantic = semantic
         self._search = search
         self._judge: Judge = semantic.judge or SameAnswer()
-        self._lookups = Workers()
-        self._judging = Workers()
+        self._lookups = Daemons()
+        self._judging = Daemons()
         self._room = threading.Semaphore(MOST_WAITING)
         # A lookup may be late once because a machine is busy; what hangs is late each time.
         self._breaker = Breaker(time.monotonic, message=FAILING, patience=3)

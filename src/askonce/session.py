@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from askonce.blocking import is_running, run
 from askonce.chains import around
-from askonce.colours import TASKS, THREADS, Workers
+from askonce.colours import TASKS, THREADS
 from askonce.engine import Engine, of_all
 from askonce.errors import ConfigError
 from askonce.journal import Journal, Stats
@@ -161,10 +161,12 @@ class Session(forks.Locked):
         if engine is None or self._pid != os.getpid():
             return
         if (rewording := engine.rewording) is not None:
+            from askonce.daemons import Daemons
+
             # What is being judged may take a while; a loop goes on meanwhile.
             with suppress(TimeoutError):
                 colour = THREADS if is_running() else TASKS
-                await colour.within(CLOSING, rewording.close, Workers())
+                await colour.within(CLOSING, rewording.close, Daemons())
         if self._closes:
             await engine.store.close()
 
