@@ -326,6 +326,17 @@ def test_an_answer_that_does_not_know_the_thing_defines_nothing(answer):
     assert names("What is Rapid Answer Generation (RAG)?", answer) == []
 
 
+def test_answers_that_state_one_long_form_are_one_sense_and_others_are_not():
+    sought = asked("What is LDA in AI?")
+    one = "Latent Dirichlet allocation (LDA) is a topic model."
+    again = "In NLP, latent Dirichlet allocation (LDA) finds topics."
+    other = "Linear discriminant analysis (LDA) separates classes."
+    assert acronyms.is_one_sense(sought, [one])
+    assert acronyms.is_one_sense(sought, [one, again])
+    assert not acronyms.is_one_sense(sought, [one, other])
+    assert not acronyms.is_one_sense(sought, [one, "It is a topic model."])
+
+
 @pytest.mark.parametrize("text", ["What is ED in medicine?", "What is a CD in computing?"])
 def test_an_acronym_of_two_letters_means_too_much(text):
     assert asked(text) is None

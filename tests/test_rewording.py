@@ -666,6 +666,15 @@ def test_in_the_shadow_an_acronym_is_looked_up_and_not_served(make, upstream, de
     assert (cache.last.kind, cache.last.withheld, cache.last.lane) == ("miss", "shadow", ACRONYM)
 
 
+def test_an_answer_asked_anew_leaves_the_acronym_where_it_was(make, upstream, definition):
+    cache, client = make(judge=Constant(None))
+    ask(client, DEFINED)
+    with cache.using(refresh=True):
+        ask(client, "Describe Retrieval-Augmented Generation")
+    ask(client, BY_ACRONYM[0])
+    assert (cache.last.kind, cache.last.lane) == ("hit", ACRONYM)
+
+
 # What fails again and again
 
 

@@ -1,10 +1,11 @@
 """Fits the scale of the scores on the calibration part and counts right and wrong by cell.
 
-    PYTHONPATH=../../src python calibrate.py JUDGED READINGS OUT
+    PYTHONPATH=../../src python calibrate.py JUDGED MINED READINGS OUT
 
-JUDGED is what judge.py wrote of the calibration part. READINGS says of pairs, by their digest, what
-a reader found where a label may be wrong. OUT is calibration.json; the scale and the shift are for
-`likeness.SHIPPED`, are printed and kept in it.
+JUDGED is what judge.py wrote of the calibration part, MINED of the pairs that mine.py found.
+READINGS says of pairs, by their digest, what a reader found: of labelled ones where the label may
+be wrong, of mined ones of all that were drawn to be read; no other mined pair is counted. OUT is
+calibration.json; the scale and the shift are for `likeness.SHIPPED`, are printed and kept in it.
 
 The score becomes the probability that a pair is right: two numbers, fitted on pairs that the guards
 let pass, after J. Platt, "Probabilistic outputs for support vector machines" (1999).
@@ -64,10 +65,11 @@ def counted(rows: list[Row], scale: float, shift: float, truth: str) -> dict[str
     return {"right": right, "wrong": wrong}
 
 
-def main(path: Path, read: Path, out: Path) -> None:
+def main(path: Path, mined: Path, read: Path, out: Path) -> None:
     """Fit, count and write."""
     known = readings(read)
     rows = [row for row in judged(path) if not row["canonical"]]
+    rows += [row for row in judged(mined) if row["pair"] in known]
     for row in rows:
         row["truth"] = known.get(row["pair"], row["label"])
     passed = [row for row in rows if not row["guard"]]
@@ -84,7 +86,7 @@ def main(path: Path, read: Path, out: Path) -> None:
             "pairs": dict(sorted(used.items())),
             "read": sum(row["pair"] in known for row in rows),
             "read_against_the_label": sum(row["truth"] != row["label"] for row in rows),
-            "part": "calibration, of models/training/split.py",
+            "part": "calibration, of models/training/split.py, and what mine.py found",
         },
     }
     out.write_text(json.dumps(made, indent=1) + "\n")
@@ -92,4 +94,4 @@ def main(path: Path, read: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(given) for given in sys.argv[1:4]))
+    main(*(Path(given) for given in sys.argv[1:5]))

@@ -29,6 +29,9 @@ _all: WeakSet[Daemons] = WeakSet()
 class Daemons(Workers):
     """A few threads for work that blocks. A program that ends drops what takes too long in them."""
 
+    MOST_OPEN = 1000
+    """Pieces of work that wait or are under way; of what hangs there would be more and more."""
+
     def __init__(self) -> None:
         super().__init__()
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
@@ -41,7 +44,7 @@ class Daemons(Workers):
         _all.add(self)
 
     def begin(self, work: Callable[[], T]) -> Future[T]:
-        """Begin some work that blocks."""
+        """Begin some work that blocks. RuntimeError if too much waits, or no thread can start."""
         from concurrent.futures import Future
 
         future: Future[T] = Future()
@@ -53,13 +56,24 @@ class Daemons(Workers):
                 self._changed.notify_all()
 
         with self._changed:
+            if self._open >= self.MOST_OPEN:
+                raise RuntimeError(f"{self._open} pieces of work wait already")
+            if self._threads < min(self._open + 1, self.MOST):
+                self._start()
             self._open += 1
-            starting = self._threads < min(self._open, self.MOST)
-            self._threads += starting
-        self._tasks.put(task)
-        if starting:
-            _start(self._tasks)
+            self._tasks.put(task)
         return future
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(
+                target=_serve, args=(self._tasks,), name="askonce daemon", daemon=True
+            ).start()
+        except RuntimeError:
+            if not self._threads:  # else those that there are do it
+                raise
+        else:
+            self._threads += 1
 
     def drain(self, timeout: float | None = None) -> None:
         """Wait until all work that was begun is done."""
@@ -76,10 +90,6 @@ def _finish(future: Future[Any], work: Callable[[], Any]) -> None:
         future.set_exception(error)
     else:
         future.set_result(made)
-
-
-def _start(tasks: SimpleQueue[Callable[[], None] | None]) -> None:
-    threading.Thread(target=_serve, args=(tasks,), name="askonce daemon", daemon=True).start()
 
 
 def _serve(tasks: SimpleQueue[Callable[[], None] | None]) -> None:

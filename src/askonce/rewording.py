@@ -134,7 +134,7 @@ class Rewording:
         try:
             done = await colour.within(seconds, partial(_contained, work), self._lookups)
         except Exception as error:  # noqa: BLE001 (models, indexes and servers raise anything)
-            self._breaker.failed(StoreError(f"could not {what}: {_shown(error)}"))
+            self._breaker.failed(StoreError(f"could not {what}: {_shown(error)}"), failures)
             return None
         self._breaker.worked(failures)
         return done
@@ -179,20 +179,23 @@ class Rewording:
             return None
         senses = {}
         for key in await self._senses(name, plan):
-            entry = await self._engine.find(key, plan.options)
-            if entry is not None:
-                senses[key] = entry
+            known = await self._engine.follow(key, plan.options)
+            if known is not None:
+                senses[known.key] = known.entry
         if not senses:
             return None
 
         def defined() -> Near | None:
+            said = {key: entries.said(entry) for key, entry in senses.items()}
             agreeing = [
                 key
-                for key, entry in senses.items()
-                if acronyms.agrees(sought.field, "", entries.said(entry), search.similarity)
+                for key, text in said.items()
+                if acronyms.agrees(sought.field, "", text, search.similarity)
             ]
             # Two senses in one field: nobody can tell which is meant.
-            return search.defined(scope, question, agreeing[0]) if len(agreeing) == 1 else None
+            if not agreeing or not acronyms.is_one_sense(sought, [said[key] for key in agreeing]):
+                return None
+            return search.defined(scope, question, agreeing[0])
 
         return await self._within(colour, defined, "compare a field")
 
@@ -259,7 +262,9 @@ class Rewording:
             assert self._search is not None
             new = Answered(question, entries.said(entry))
             offers = self._search.offers(question, near.decision)
-            offered = {it.neighbour.wording.answer: it.neighbour.wording for it in offers}
+            offered: dict[bytes, Wording] = {}
+            for offer in offers:
+                offered.setdefault(offer.neighbour.wording.answer, offer.neighbour.wording)
             others = [it for it in near.candidates if it.answer not in offered]
             joined = False
             for other in [*offered.values(), *others]:
@@ -295,8 +300,8 @@ class Rewording:
             else:
                 search.bar(other)
         of_this = [it for it in offers if it.neighbour.wording.answer == other.answer]
-        # A judge that cannot say "no" of prose would count what is right alone.
-        if not same or self._semantic.judge is not None:
+        # What cannot say "no" of prose, nor "yes" of short answers, is right of one side only.
+        if not isinstance(self._judge, SameAnswer):
             search.judged(of_this, right=same)
         try:
             self._log.add(of_this, new.question, right=same)

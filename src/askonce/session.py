@@ -164,7 +164,7 @@ class Session(forks.Locked):
             from askonce.daemons import Daemons
 
             # What is being judged may take a while; a loop goes on meanwhile.
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, RuntimeError):  # no thread starts where a program ends
                 colour = THREADS if is_running() else TASKS
                 await colour.within(CLOSING, rewording.close, Daemons())
         if self._closes:

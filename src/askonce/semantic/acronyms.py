@@ -6,6 +6,7 @@ There is no glossary: RAG is Retrieval-Augmented Generation only for an entry th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -111,6 +112,19 @@ def agrees(
     if own is not None and own.field:
         return own.field == field
     return disciplines.is_about(answer, field, similarity)
+
+
+def is_one_sense(sought: AskedAcronym, answers: Sequence[str]) -> bool:
+    """Say whether answers define one thing: there is but one, or all state the same long form."""
+    if len(answers) == 1:
+        return True
+    stated = [
+        frozenset(
+            one.long for one in definitions("", text) if _by_acronym(one.acronym) == sought.key
+        )
+        for text in answers
+    ]
+    return len(set(stated)) == 1 and len(stated[0]) == 1
 
 
 def _used(long: str, answer: str) -> set[str]:

@@ -9,8 +9,8 @@ like is left out. Then two lanes, each with evidence and a bound of its own:
   says is weighed with the cosine.
 
 In the lane of agreement the verifier has a veto only, where a question is like none of the nearest
-wordings: it rightly tells apart what an answer may merge. Nothing is served without a bound. Pure,
-but for the verifier that is handed in.
+wordings: it rightly tells apart what an answer may merge. Neither serves without a bound. Pure, but
+for the verifier that is handed in.
 """
 
 from __future__ import annotations

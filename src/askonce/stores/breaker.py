@@ -85,11 +85,15 @@ class Breaker(forks.Locked):
         if self._in_a_row and failures == self.failures:
             self._in_a_row, self._next_try = 0, None
 
-    def failed(self, error: StoreError) -> None:
-        """Take note of a failure."""
+    def failed(self, error: StoreError, failures: int | None = None) -> None:
+        """Take note of a failure.
+
+        `failures` is how many there were when it was asked: of those that asked together all but
+        one say nothing new.
+        """
         with self._lock:
+            self._in_a_row += failures in (None, self.failures)
             self.failures += 1
-            self._in_a_row += 1
             if self._in_a_row >= self._patience:
                 self.openings += self._next_try is None
                 self._next_try = self._clock() + PAUSE

@@ -1,7 +1,7 @@
 """Keeping a SQLite file near its limit: expired entries go, then the least recently used.
 
 Nothing lists the expired. A hand goes round the file, some rows at each look, and drops those it
-meets: it is once round before half of a full file of small entries has been replaced.
+meets: it is once round before a quarter of a full file has been replaced.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Any
 BATCH = 64
 """Entries evicted in one step."""
 SWEPT = 256
-"""Entries that the hand passes at each look; two looks are 60 to 120 puts of 2 KB apart."""
+"""Entries that the hand passes in one step."""
+AHEAD = 4
+"""Bytes of entries that the hand passes for each byte that was written since the last look."""
 
 MOST_PAGES = 512
 """Pages given back to the system in one call, about 2 MB; each may have to be moved first."""
@@ -41,10 +43,22 @@ def trim(
     if excess <= 0:
         return hand
     goal = min(excess, 8 * written) + slack(limit)
-    rows = connection.execute(_BEHIND, (hand, SWEPT)).fetchall()
-    goal -= _delete(connection, [row for row in rows if _is_over(row[2], now)])
-    _evict(connection, goal)
-    return rows[-1][0] if len(rows) == SWEPT else 0
+    hand, freed = _sweep(connection, hand, AHEAD * written, now)
+    _evict(connection, goal - freed)
+    return hand
+
+
+def _sweep(connection: sqlite3.Connection, hand: int, size: int, now: float) -> tuple[int, int]:
+    """Drop what is over in the next `size` bytes of entries; return the hand and what was freed."""
+    freed = 0
+    while size > 0:
+        rows = connection.execute(_BEHIND, (hand, SWEPT)).fetchall()
+        freed += _delete(connection, [row for row in rows if _is_over(row[2], now)])
+        if len(rows) < SWEPT:
+            return 0, freed
+        hand = rows[-1][0]
+        size -= sum(row[1] or 0 for row in rows)
+    return hand, freed
 
 
 def give_back(connection: sqlite3.Connection, limit: int) -> None:

@@ -91,7 +91,7 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     if _pragma(connection, "user_version") == 2:  # else another process has done it meanwhile
         connection.execute("ALTER TABLE entries ADD COLUMN target BLOB")
-        connection.execute("DROP INDEX entries_by_end")
+        connection.execute("DROP INDEX IF EXISTS entries_by_end")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     connection.execute("COMMIT")
 

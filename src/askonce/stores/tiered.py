@@ -96,7 +96,11 @@ class Tiered:
         fetched = {k: e for k, e in zip(missing, found.entries, strict=True) if e is not None}
         self._near.copy(_untagged({**fetched, **found.targets}), drops)
         entries = [fetched.get(k) if e is None else e for k, e in zip(keys, held, strict=True)]
-        return Found(tuple(entries), found.versions, found.targets)
+        targets = found.targets
+        if targets:  # near may have a newer one that far did not take
+            newer = zip(targets, self._near.held(list(targets)), strict=True)
+            targets = {**targets, **{key: entry for key, entry in newer if entry is not None}}
+        return Found(tuple(entries), found.versions, targets)
 
     async def _look(self, keys: Sequence[bytes], tags: Collection[str], drops: int) -> Found:
         # A look into a file is short: to share it would cost 2 us of 15, and nobody waits for it.
