@@ -493,6 +493,24 @@ def test_an_answer_that_was_asked_anew_is_served_again(make, upstream, index, ho
     assert index.ledger.read() == {}, "an answer is the same as itself: no evidence"
 
 
+def test_a_barred_wording_that_is_asked_anew_stays_barred(make, index, one_answer):
+    trusted(index)
+    judge = Constant(True)
+    cache, client = make(judge=judge, audits=1.0)
+    for text in SAME[:4]:
+        ask(client, text)
+        settled(cache)
+    judge.opinion = False
+    ask(client, SAME[5])
+    settled(cache)
+    barred = {wording.text for wording in index.scan() if wording.barred}
+    assert len(barred) == 1
+    with cache.using(refresh=True):
+        ask(client, *barred)
+    settled(cache)
+    assert {wording.text for wording in index.scan() if wording.barred} == barred
+
+
 def test_who_wants_no_other_wording_is_served_none(make, upstream, one_answer, tmp_path, opened):
     url = f"sqlite:///{tmp_path}/answers.db"
     cache, client = make(url, direct=False)

@@ -164,9 +164,13 @@ class Search:
         return float(first @ second)
 
     def add(self, wording: Wording, vector: Vector | None = None) -> None:
-        """Keep a wording, so that others near to it are found."""
+        """Keep a wording, so that others near to it are found. Once barred, it stays barred."""
+        index = self.parts.index
         vectors = self._vector(wording.text) if vector is None else vector
-        self.parts.index.add([wording], vectors.reshape(1, -1))
+        known = [near.wording for near in index.nearest(wording.scope, vectors, NEAREST)]
+        if any(it.barred and it.key == wording.key for it in known):
+            wording = structs.replace(wording, barred=True)
+        index.add([wording], vectors.reshape(1, -1))
 
     def bar(self, wording: Wording) -> None:
         """Let a wording that led to a wrong answer lead to none by itself any more."""
