@@ -89,6 +89,14 @@ class Workers:
             pool.shutdown(wait=True)
 
 
+class Pool(Protocol):
+    """Threads that do work which blocks."""
+
+    def begin(self, work: Callable[[], T]) -> Future[T]:
+        """Begin some of it."""
+        ...
+
+
 class Colour(Protocol):
     """How a caller waits."""
 
@@ -108,7 +116,7 @@ class Colour(Protocol):
         """Finish work that may hold its thread for a while."""
         ...
 
-    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
+    async def within(self, seconds: float, work: Callable[[], T], pool: Pool) -> T:
         """Do work that blocks; TimeoutError if it takes longer. It is not stopped by that."""
         ...
 
@@ -147,8 +155,8 @@ class Threads:
     async def off_loop(self, work: Coroutine[Any, Any, T], workers: Workers) -> T:  # noqa: ARG002
         return await work
 
-    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
-        return workers.begin(work).result(seconds)
+    async def within(self, seconds: float, work: Callable[[], T], pool: Pool) -> T:
+        return pool.begin(work).result(seconds)
 
     def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:
         if leading:
@@ -193,10 +201,10 @@ class Tasks:
 
         return await asyncio.wrap_future(workers.start(work))
 
-    async def within(self, seconds: float, work: Callable[[], T], workers: Workers) -> T:
+    async def within(self, seconds: float, work: Callable[[], T], pool: Pool) -> T:
         import asyncio
 
-        return await asyncio.wait_for(asyncio.wrap_future(workers.begin(work)), seconds)
+        return await asyncio.wait_for(asyncio.wrap_future(pool.begin(work)), seconds)
 
     def advance(self, source: Source, tape: Tape, *, leading: bool) -> None:  # noqa: ARG002
         source.advance_elsewhere(tape)

@@ -12,8 +12,6 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet, finalize
 
-from askonce.colours import Workers
-
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -26,14 +24,14 @@ a native library that is cut off inside a call may take the process down with it
 _all: WeakSet[Daemons] = WeakSet()
 
 
-class Daemons(Workers):
+class Daemons:
     """A few threads for work that blocks. A program that ends drops what takes too long in them."""
 
+    MOST = 4
     MOST_OPEN = 1000
     """Pieces of work that wait or are under way; of what hangs there would be more and more."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._changed = threading.Condition()
         self._open = 0

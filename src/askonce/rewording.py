@@ -5,13 +5,10 @@ Every step fails closed: what goes wrong here is a miss, and is told once a minu
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, structs
@@ -28,6 +25,7 @@ from askonce.plans import Plan
 from askonce.semantic import acronyms, wordings
 from askonce.semantic.contract import Wording
 from askonce.semantic.evidence import ACRONYM
+from askonce.semantic.judged_log import Log
 from askonce.semantic.judges import Answered, Judge, SameAnswer
 from askonce.semantic.search import Near, Search
 from askonce.semantic.tiers import Semantic
@@ -72,7 +70,7 @@ class Rewording:
         self._room = threading.Semaphore(MOST_WAITING)
         # A lookup may be late once because a machine is busy; what hangs is late each time.
         self._breaker = Breaker(time.monotonic, message=FAILING, patience=3)
-        self._log = _Log(semantic.log)
+        self._log = Log(semantic.log)
 
     # Before the call
 
@@ -393,36 +391,3 @@ def _describe(outcome: Outcome, offer: Offer, bound: float | None) -> None:
             offer.neighbour.similarity,
         )
         outcome.score = offer.score
-
-
-class _Log:
-    """Adds judged pairs to a file of JSON lines, if there is to be one."""
-
-    def __init__(self, path: str | Path | None) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-
-    def add(self, offers: Iterable[Offer], question: str, *, right: bool) -> None:
-        """Add one line for each lane's offer."""
-        if self._path is None:
-            return
-        lines = [
-            json.dumps(
-                {
-                    "lane": it.lane,
-                    "score": round(it.score, 6),
-                    "right": right,
-                    "similarity": round(it.neighbour.similarity, 4),
-                    "old": it.neighbour.wording.text,
-                    "new": question,
-                }
-            )
-            for it in offers
-        ]
-        with self._lock, open(self._path, "a", encoding="utf-8", opener=_private) as file:
-            file.writelines(f"{line}\n" for line in lines)
-
-
-def _private(path: str, flags: int) -> int:
-    # It holds questions.
-    return os.open(path, flags, 0o600)
